@@ -1,0 +1,37 @@
+//! A simulated AWS for tests: ECS, EC2 and STS on one loopback port, written from the wire formats.
+//!
+//! It knows nothing of the AWS SDK on purpose: what both got wrong would look right.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | `world` | what exists: clusters, tasks, task definitions, instances |
+//! | `faults` | which calls go wrong, and how |
+//! | `options` | page size, latency, quotas |
+//! | `calls` | what was asked |
+//! | `request`, `answer` | HTTP's two directions, without I/O |
+//! | `ecs`, `ec2`, `sts`, `metadata` | the operations |
+//! | `paging`, `quota` | tokens and token buckets |
+//! | `control` | the same as [`SimAws`]'s methods, over HTTP |
+//! | `state`, `connection`, `server` | the parts put together; the sockets |
+#![allow(dead_code, clippy::unused_async, clippy::todo, reason = "being written")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test tool: a panic that says what the test got wrong is the best answer"
+)]
+
+mod calls;
+mod faults;
+mod options;
+mod request;
+mod server;
+mod world;
+
+pub use calls::Calls;
+pub use faults::{Fault, FaultKind};
+pub use options::Options;
+pub use server::SimAws;
+pub use world::{
+    Cluster, Container, ContainerDefinition, ContainerInstance, Describe, Instance, Task, TaskDefinition, World,
+};

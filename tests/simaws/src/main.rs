@@ -1,0 +1,2 @@
+//! The simulated AWS as a program.
+fn main() {}

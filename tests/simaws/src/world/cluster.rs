@@ -1,0 +1,139 @@
+//! A cluster and the container instances registered in it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Describe, Task};
+
+fn active() -> String {
+    "ACTIVE".to_owned()
+}
+
+/// An ECS cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// `ACTIVE`; with any other, ListClusters leaves it out and every call for it answers
+    /// ClusterNotFoundException.
+    #[serde(default = "active")]
+    pub status: String,
+    /// Its tasks, in the order ListTasks gives them.
+    #[serde(default)]
+    pub tasks: Vec<Task>,
+    /// Its container instances.
+    #[serde(default)]
+    pub container_instances: Vec<ContainerInstance>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new("default")
+    }
+}
+
+impl Cluster {
+    /// An active cluster without tasks.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), status: active(), tasks: Vec::new(), container_instances: Vec::new() }
+    }
+
+    /// This cluster with one more task.
+    #[must_use]
+    pub fn with_task(mut self, task: Task) -> Self {
+        self.add_task(task);
+        self
+    }
+
+    /// This cluster with one more container instance.
+    #[must_use]
+    pub fn with_container_instance(mut self, instance: ContainerInstance) -> Self {
+        self.add_container_instance(instance);
+        self
+    }
+
+    /// Adds a task.
+    pub fn add_task(&mut self, task: Task) -> &mut Self {
+        self.tasks.push(task);
+        self
+    }
+
+    /// Adds a container instance.
+    pub fn add_container_instance(&mut self, instance: ContainerInstance) -> &mut Self {
+        self.container_instances.push(instance);
+        self
+    }
+
+    /// Takes the task of this id away; true if it was there.
+    pub fn remove_task(&mut self, id: &str) -> bool {
+        let before = self.tasks.len();
+        self.tasks.retain(|task| task.id != id);
+        self.tasks.len() < before
+    }
+
+    /// The task of this id.
+    ///
+    /// # Panics
+    /// When there is none: the test means another world.
+    pub fn task_mut(&mut self, id: &str) -> &mut Task {
+        let name = &self.name;
+        self.tasks
+            .iter_mut()
+            .find(|task| task.id == id)
+            .unwrap_or_else(|| panic!("the simulated cluster {name:?} has no task {id:?}"))
+    }
+
+    /// The container instance of this id.
+    ///
+    /// # Panics
+    /// When there is none: the test means another world.
+    pub fn container_instance_mut(&mut self, id: &str) -> &mut ContainerInstance {
+        let name = &self.name;
+        self.container_instances
+            .iter_mut()
+            .find(|instance| instance.id == id)
+            .unwrap_or_else(|| panic!("the simulated cluster {name:?} has no container instance {id:?}"))
+    }
+}
+
+/// ECS's record of a host: a container instance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerInstance {
+    /// The last part of its ARN.
+    pub id: String,
+    /// The EC2 instance (`i-…`), or the Systems Manager one (`mi-…`) of ECS Anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2_instance_id: Option<String>,
+    /// How DescribeContainerInstances answers for it.
+    #[serde(default)]
+    pub describe: Describe,
+    /// Members that are not to be on the wire.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// Further wire members; they win over the ones above, and a null removes.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ContainerInstance {
+    /// The container instance `id` on the instance `ec2_instance_id`.
+    pub fn new(id: &str, ec2_instance_id: &str) -> Self {
+        Self { id: id.to_owned(), ec2_instance_id: Some(ec2_instance_id.to_owned()), ..Self::default() }
+    }
+
+    /// Sets how DescribeContainerInstances answers for it.
+    #[must_use]
+    pub fn describe(mut self, describe: Describe) -> Self {
+        self.describe = describe;
+        self
+    }
+
+    /// Sets a further wire member; null removes it.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: Value) -> Self {
+        self.extra.insert(name.to_owned(), value);
+        self
+    }
+}

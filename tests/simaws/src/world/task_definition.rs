@@ -1,0 +1,140 @@
+//! A task definition revision.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+fn active() -> String {
+    "ACTIVE".to_owned()
+}
+
+/// One revision of a task definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskDefinition {
+    /// Its family.
+    pub family: String,
+    /// Its revision.
+    pub revision: i64,
+    /// `awsvpc`, `bridge`, `host`, `none`, `default`; absent means the platform's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_mode: Option<String>,
+    /// Its containers.
+    #[serde(default)]
+    pub container_definitions: Vec<ContainerDefinition>,
+    /// For example `FARGATE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires_compatibilities: Vec<String>,
+    /// `ACTIVE`; `DELETED` answers as if it had never been.
+    #[serde(default = "active")]
+    pub status: String,
+    /// Members that are not to be on the wire, such as `containerDefinitions`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// Further wire members; they win over the ones above, and a null removes.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Default for TaskDefinition {
+    fn default() -> Self {
+        Self {
+            family: String::new(),
+            revision: 1,
+            network_mode: None,
+            container_definitions: Vec::new(),
+            requires_compatibilities: Vec::new(),
+            status: active(),
+            without: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+}
+
+impl TaskDefinition {
+    /// An active revision; an empty network mode is an absent one.
+    pub fn new(family: &str, revision: i64, network_mode: &str) -> Self {
+        Self {
+            family: family.to_owned(),
+            revision,
+            network_mode: (!network_mode.is_empty()).then(|| network_mode.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// This revision with a container that has these docker labels.
+    #[must_use]
+    pub fn container(self, name: &str, docker_labels: &[(&str, &str)]) -> Self {
+        self.with_container(ContainerDefinition::new(name, docker_labels))
+    }
+
+    /// This revision with one more container definition.
+    #[must_use]
+    pub fn with_container(mut self, container: ContainerDefinition) -> Self {
+        self.container_definitions.push(container);
+        self
+    }
+
+    /// `FAMILY:REVISION`
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.family, self.revision)
+    }
+
+    /// Sets a further wire member; null removes it.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: Value) -> Self {
+        self.extra.insert(name.to_owned(), value);
+        self
+    }
+}
+
+/// A container in a task definition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Its docker labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub docker_labels: BTreeMap<String, String>,
+    /// Port mappings in AWS's shape.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub port_mappings: Vec<Value>,
+    /// Members that are not to be on the wire, such as `portMappings`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// Further wire members; they win over the ones above, and a null removes.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ContainerDefinition {
+    /// A container of the image `NAME:latest` with these docker labels.
+    pub fn new(name: &str, docker_labels: &[(&str, &str)]) -> Self {
+        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+        Self {
+            name: name.to_owned(),
+            image: Some(format!("{name}:latest")),
+            docker_labels: docker_labels.iter().map(owned).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the image.
+    #[must_use]
+    pub fn image(mut self, image: &str) -> Self {
+        self.image = Some(image.to_owned());
+        self
+    }
+
+    /// Sets a further wire member; null removes it.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: Value) -> Self {
+        self.extra.insert(name.to_owned(), value);
+        self
+    }
+}
