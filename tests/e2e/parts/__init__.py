@@ -1,0 +1,1 @@
+"""The real parts the tests are made of: one file each."""

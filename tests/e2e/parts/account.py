@@ -1,0 +1,136 @@
+"""An AWS account as its owner uses it through boto3: what there is, and what our file should say of it."""
+
+import json
+from collections import namedtuple
+from functools import cached_property
+
+import boto3
+
+REGION = "eu-west-1"
+Keys = namedtuple("Keys", "id secret token", defaults=[None])
+TESTING = Keys("testing", "testing")
+
+
+def docker_labels(port, job=None, path=None, scheme=None, server_name=None):
+    """The docker labels of a container to be scraped; what is None is left out."""
+    label = {"PORT": str(port), "JOB_NAME": job, "PATH": path, "SCHEME": scheme, "SERVER_NAME": server_name}
+    return {f"PROMETHEUS_EXPORTER_{name}": text for name, text in label.items() if text is not None}
+
+
+class Account:
+    def __init__(self, endpoint, keys=TESTING):
+        self.endpoint = endpoint
+        session = boto3.Session(keys.id, keys.secret, keys.token, region_name=REGION)
+        self.ecs, self.ec2, self.iam, self.sts = (
+            session.client(service, endpoint_url=endpoint) for service in ("ecs", "ec2", "iam", "sts")
+        )
+
+    # What there is
+
+    def cluster(self, name):
+        return self.ecs.create_cluster(clusterName=name)["cluster"]["clusterArn"]
+
+    @cached_property
+    def subnet(self):
+        """A network on loopback, so that an instance's private address can really be scraped."""
+        vpc = self.ec2.create_vpc(CidrBlock="127.0.0.0/16")["Vpc"]["VpcId"]
+        for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):  # moto's condition for awsvpc
+            self.ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": True}})
+        return self.ec2.create_subnet(VpcId=vpc, CidrBlock="127.0.0.0/24")["Subnet"]["SubnetId"]
+
+    def fargate_task(self, cluster, family, labels):
+        """An awsvpc task with an address of its own; gives its ARN."""
+        self.ecs.register_task_definition(
+            family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+            containerDefinitions=[_container(family, labels)],
+        )
+        network = {"subnets": [self.subnet], "securityGroups": []}
+        return self._run(cluster, family, launchType="FARGATE", networkConfiguration={"awsvpcConfiguration": network})
+
+    def ec2_host(self, cluster, private_address):
+        """An EC2 instance that has joined the cluster."""
+        image = self.ec2.describe_images()["Images"][0]["ImageId"]
+        [instance] = self.ec2.run_instances(
+            ImageId=image, MinCount=1, MaxCount=1, SubnetId=self.subnet, PrivateIpAddress=private_address
+        )["Instances"]
+        self.ecs.register_container_instance(
+            cluster=cluster, instanceIdentityDocument=json.dumps({"instanceId": instance["InstanceId"]})
+        )
+
+    def host_mode_task(self, cluster, family, labels):
+        """A task in the cluster's EC2 instance's own network; gives its ARN."""
+        self.ecs.register_task_definition(
+            family=family, networkMode="host", containerDefinitions=[_container(family, labels)]
+        )
+        return self._run(cluster, family, launchType="EC2")
+
+    def _run(self, cluster, family, **how):
+        [task] = self.ecs.run_task(cluster=cluster, taskDefinition=family, **how)["tasks"]
+        return task["taskArn"]
+
+    def stop(self, cluster, task):
+        self.ecs.stop_task(cluster=cluster, task=task)
+
+    # Who may do what
+
+    def user_who_may(self, *actions):
+        """The keys of a new IAM user."""
+        self.iam.create_user(UserName="sidecar")
+        if actions:
+            allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+            policy = {"Version": "2012-10-17", "Statement": [allowed]}
+            self.iam.put_user_policy(UserName="sidecar", PolicyName="it", PolicyDocument=json.dumps(policy))
+        key = self.iam.create_access_key(UserName="sidecar")["AccessKey"]
+        return Keys(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def seen_through(self, role_arn):
+        """The account the role belongs to."""
+        session = self.sts.assume_role(RoleArn=role_arn, RoleSessionName="owner")["Credentials"]
+        keys = Keys(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+        return Account(self.endpoint, keys)
+
+    # What the file should say
+
+    def address(self, cluster, task):
+        described = self._describe(cluster, task)
+        if "containerInstanceArn" not in described:
+            [interface] = described["attachments"]
+            return {item["name"]: item["value"] for item in interface["details"]}["privateIPv4Address"]
+        [host] = self.ecs.describe_container_instances(
+            cluster=cluster, containerInstances=[described["containerInstanceArn"]]
+        )["containerInstances"]
+        found = self.ec2.describe_instances(InstanceIds=[host["ec2InstanceId"]])
+        return found["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
+
+    def target_group(self, cluster, task, target):
+        """The entry of the file for this task, every label taken from what boto3 says of it."""
+        described = self._describe(cluster, task)
+        [container] = described["containers"]
+        definition = self.ecs.describe_task_definition(taskDefinition=described["taskDefinitionArn"])["taskDefinition"]
+        [defined] = definition["containerDefinitions"]
+        asked = defined["dockerLabels"]
+        labels = {
+            "task_arn": described["taskArn"],
+            "task_name": definition["family"],
+            "job": asked.get("PROMETHEUS_EXPORTER_JOB_NAME"),
+            "task_revision": str(definition["revision"]),
+            "task_group": described["group"],
+            "cluster_arn": described["clusterArn"],
+            "container_name": container["name"],
+            "container_arn": container["containerArn"],
+            "docker_image": defined["image"],
+            "__metrics_path__": asked.get("PROMETHEUS_EXPORTER_PATH"),
+            "__scheme__": asked.get("PROMETHEUS_EXPORTER_SCHEME"),
+        }
+        return {"targets": [target], "labels": {name: text for name, text in labels.items() if text is not None}}
+
+    def _describe(self, cluster, task):
+        [described] = self.ecs.describe_tasks(cluster=cluster, tasks=[task])["tasks"]
+        return described
+
+
+def _container(family, labels):
+    return {
+        "name": f"{family}-container", "image": f"registry.example/{family}:1.2.3", "essential": True,
+        "cpu": 10, "memory": 64, "dockerLabels": labels,
+    }

@@ -1,0 +1,59 @@
+"""The file as its readers find it: accepted by promtool, readable by everyone, alone in its directory."""
+
+import json
+import os
+import stat
+import subprocess
+
+import pytest
+from parts.account import docker_labels
+from parts.prometheus import write_config
+from parts.sd_file import in_order, read
+
+
+@pytest.fixture
+def fleet(account):
+    """The keys to what boto3 says, of a few tasks with and without optional labels."""
+    cluster = account.cluster("prod")
+    tasks = {
+        account.fargate_task(cluster, "full", docker_labels(9102, job="a: b", path="/x?y=z", scheme="https")): 9102,
+        account.fargate_task(cluster, "bare", docker_labels(9103)): 9103,
+    }
+    return in_order(
+        account.target_group(cluster, task, f"{account.address(cluster, task)}:{port}") for task, port in tasks.items()
+    )
+
+
+@pytest.mark.parametrize("name", ["ecs_file_sd.yml", "ecs_file_sd.yaml", "ecs_file_sd.json"])
+def test_promtool_accepts_the_file(name, fleet, discover_once, sd_file, prometheus_program, tmp_path):
+    file = sd_file.with_name(name)
+    assert discover_once("-config.cluster=prod", file=file).code == 0
+
+    config = write_config(tmp_path / "prometheus.yml", file)
+    check = subprocess.run(
+        [prometheus_program.promtool, "check", "config", config], capture_output=True, text=True, timeout=60
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert in_order(read(file)) == fleet
+    if file.suffix == ".json":
+        json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0, 0o644)])
+def test_the_file_is_for_everyone_within_the_umask(umask, mode, fleet, discover_once, sd_file):
+    assert discover_once("-config.cluster=prod", umask=umask).code == 0
+    assert stat.S_IMODE(sd_file.stat().st_mode) == mode
+
+
+def test_nothing_else_is_left_in_the_directory(fleet, discover_once, sd_file):
+    assert discover_once("-config.cluster=prod").code == 0
+    assert os.listdir(sd_file.parent) == [sd_file.name]
+
+
+def test_two_runs_over_the_same_world_write_the_same_bytes(fleet, discover_once, sd_file):
+    contents = set()
+    for _ in range(3):
+        assert discover_once("-config.cluster=prod").code == 0
+        contents.add(sd_file.read_bytes())
+        sd_file.unlink()
+    assert len(contents) == 1
