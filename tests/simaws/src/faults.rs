@@ -1,5 +1,7 @@
 //! Faults: which calls go wrong, and how.
 
+mod errors;
+
 use serde::{Deserialize, Serialize};
 
 use crate::request::Request;
@@ -73,7 +75,7 @@ pub enum FaultKind {
     EmptyBody,
     /// HTTP 200 and an answer without members.
     EmptyObject,
-    /// One empty page with a fresh token before each real page.
+    /// One empty page with a fresh token before each real page. The call for the real page takes a turn of `times` too.
     EmptyPageWithToken,
     /// The real page, but the token that the caller sent comes back, or the same one each time.
     RepeatedToken,

@@ -13,7 +13,6 @@
 //! | `paging`, `quota` | tokens and token buckets |
 //! | `control` | the same as [`SimAws`]'s methods, over HTTP |
 //! | `state`, `connection`, `server` | the parts put together; the sockets |
-#![allow(dead_code, clippy::unused_async, clippy::todo, reason = "being written")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,12 +20,25 @@
     reason = "a test tool: a panic that says what the test got wrong is the best answer"
 )]
 
+mod answer;
 mod calls;
+mod connection;
+mod control;
+mod ec2;
+mod ecs;
 mod faults;
+mod metadata;
 mod options;
+mod paging;
+mod quota;
 mod request;
 mod server;
+mod service;
+mod state;
+mod sts;
+mod time;
 mod world;
+mod xml;
 
 pub use calls::Calls;
 pub use faults::{Fault, FaultKind};

@@ -49,7 +49,7 @@ impl Request {
             protocol: Protocol::Unknown,
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
-            operation: String::new(),
+            operation: format!("{} {}", head.method, head.uri.path()),
             body: Value::Null,
             access_key: access_key(header("authorization")),
             raw,
@@ -73,8 +73,6 @@ impl Request {
         } else if self.method == "GET" && self.path == "/credentials" {
             self.protocol = Protocol::Metadata;
             self.operation = "metadata:credentials".to_owned();
-        } else {
-            self.operation = format!("{} {}", self.method, self.path);
         }
     }
 
@@ -84,8 +82,10 @@ impl Request {
         let text = |key: &str| form.get(key).and_then(Value::as_str).unwrap_or_default();
         let (protocol, service) =
             if text("Version") == STS_VERSION { (Protocol::Sts, "sts") } else { (Protocol::Ec2, "ec2") };
-        self.operation = format!("{service}:{}", text("Action"));
-        self.protocol = if text("Action").is_empty() { Protocol::Unknown } else { protocol };
+        if !text("Action").is_empty() {
+            self.operation = format!("{service}:{}", text("Action"));
+            self.protocol = protocol;
+        }
         self.body = Value::Object(form);
     }
 

@@ -1,0 +1,131 @@
+//! One connection: requests in, answers out, whole or as a fault wants them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request as HttpRequest, Response};
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, Socket};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::answer::{Answer, Delivery};
+use crate::control;
+use crate::faults::FaultKind;
+use crate::request::{Protocol, Request};
+use crate::state::{InFlight, State};
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(stream: TcpStream, state: Arc<State>) {
+    // A second handle: the fault Reset must reach the socket that hyper owns by then.
+    let Ok(socket) = SockRef::from(&stream).try_clone() else { return };
+    // Small answers must not wait for the caller's delayed acknowledgements.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| handle(request, &state, &socket));
+    // An error here is a caller that left or a fault that had to happen.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn handle(request: HttpRequest<Incoming>, state: &Arc<State>, socket: &Socket) -> io::Result<Response<Sent>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let request = Request::read(&head, &body);
+    if request.protocol == Protocol::Control {
+        return response(control::answer(state, &request), None);
+    }
+    let plan = state.begin(&request);
+    tokio::time::sleep(plan.latency).await;
+    match &plan.fault {
+        Some(FaultKind::Hang) => std::future::pending().await,
+        Some(FaultKind::Reset) => {
+            // No lingering: the close that follows the error is a reset.
+            socket.set_linger(Some(Duration::ZERO))?;
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+        fault => response(state.answer(&request, fault.as_ref()), Some(plan.in_flight)),
+    }
+}
+
+fn response(answer: Answer, in_flight: Option<InFlight>) -> io::Result<Response<Sent>> {
+    let head = Response::builder()
+        .status(answer.status)
+        .header("content-type", answer.content_type)
+        .header("x-amzn-requestid", &answer.request_id);
+    head.body(Sent::new(answer.body, answer.delivery, in_flight)).map_err(io::Error::other)
+}
+
+/// The pieces of a slow body.
+const PIECES: usize = 8;
+/// Lets hyper flush the first half before the connection goes down.
+const CUT_AFTER: Duration = Duration::from_millis(5);
+
+/// A body on its way. The call is in flight until it is out.
+struct Sent {
+    pieces: VecDeque<Bytes>,
+    left: u64,
+    cut: bool,
+    pause: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+    _in_flight: Option<InFlight>,
+}
+
+impl Sent {
+    fn new(body: String, delivery: Delivery, in_flight: Option<InFlight>) -> Self {
+        let whole = Bytes::from(body);
+        let left = whole.len() as u64;
+        let (pieces, pause) = match delivery {
+            Delivery::Whole => (VecDeque::from([whole]), Duration::ZERO),
+            Delivery::Cut => (VecDeque::from([whole.slice(..whole.len() / 2)]), Duration::ZERO),
+            Delivery::Slow(millis) => {
+                let size = whole.len().div_ceil(PIECES).max(1);
+                let pieces = whole.chunks(size).map(Bytes::copy_from_slice).collect();
+                (pieces, Duration::from_millis(millis))
+            }
+        };
+        let cut = delivery == Delivery::Cut;
+        let mut sent = Self { pieces, left, cut, pause, waiting: None, _in_flight: in_flight };
+        sent.wait(pause);
+        sent
+    }
+
+    fn wait(&mut self, pause: Duration) {
+        self.waiting = (!pause.is_zero()).then(|| Box::pin(tokio::time::sleep(pause)));
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(cx));
+            self.waiting = None;
+        }
+        let Some(piece) = self.pieces.pop_front() else {
+            let end = self.cut.then(|| Err(io::ErrorKind::ConnectionAborted.into()));
+            return Poll::Ready(end);
+        };
+        self.left -= piece.len() as u64;
+        let pause = if self.cut { CUT_AFTER } else { self.pause };
+        self.wait(pause);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The whole length, which becomes the Content-Length, even if less will come.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,47 @@
+//! The simulator's own paths, for the binary and for scripts in other languages.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::request::Request;
+use crate::state::State;
+
+/// Answers a request under `/_sim/`. These are not counted and no fault touches them.
+pub(crate) fn answer(state: &State, request: &Request) -> Answer {
+    let done = json!({});
+    let path = request.path.strip_prefix("/_sim/").unwrap_or_default();
+    match (request.method.as_str(), path) {
+        ("GET", "world") => Answer::new(200, "application/json", state.lock().world.to_json()),
+        ("PUT", "world") => with_body(request, |world| state.lock().world = world),
+        ("PUT", "options") => with_body(request, |options| state.set_options(options)),
+        ("POST", "faults") => with_body(request, |fault| state.lock().faults.add(fault)),
+        ("DELETE", "faults") => {
+            state.lock().faults.clear();
+            Answer::json(200, &done)
+        }
+        ("GET", "calls") => Answer::json(200, &state.lock().calls.to_value()),
+        ("POST", "calls/reset") => {
+            state.take_calls();
+            Answer::json(200, &done)
+        }
+        ("GET", "load") => Answer::json(200, &load(state)),
+        ("GET", "unexpected") => Answer::json(200, &json!(state.lock().unexpected)),
+        (method, path) => Answer::json(404, &json!({"message": format!("simaws does not know {method} /_sim/{path}")})),
+    }
+}
+
+fn load(state: &State) -> Value {
+    let inner = state.lock();
+    json!({"throttled": inner.calls.throttled(), "maxInFlight": inner.calls.max_in_flight()})
+}
+
+fn with_body<T: DeserializeOwned>(request: &Request, act: impl FnOnce(T)) -> Answer {
+    match serde_json::from_str(request.raw()) {
+        Ok(body) => {
+            act(body);
+            Answer::json(200, &json!({}))
+        }
+        Err(error) => Answer::json(400, &json!({"message": error.to_string()})),
+    }
+}

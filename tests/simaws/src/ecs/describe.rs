@@ -1,0 +1,94 @@
+//! DescribeTasks, DescribeContainerInstances and DescribeTaskDefinition.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use super::{LIMIT, cluster, invalid, wire};
+use crate::answer::ApiError;
+use crate::service::Call;
+use crate::world::{ContainerInstance, Describe, Task, TaskDefinition, last_segment};
+
+pub(super) fn tasks(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let (world, cluster) = (call.world, cluster(call)?);
+    let wanted = ids(call, "tasks", "Tasks")?;
+    let with_tags = call.request.texts("include").contains(&"TAGS");
+    let mut found = named(&wanted, &cluster.tasks, |task| task.id.as_str());
+    let (mut described, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        let arn = world.task_arn(&cluster.name, last_segment(id));
+        let task: Option<&Task> = found.remove(last_segment(id)).filter(|_| is_named_by(&arn, id));
+        match task.map(|task| (task, task.describe)) {
+            Some((task, Describe::Found)) => described.push(wire::task(world, &cluster.name, task, with_tags)),
+            Some((_, Describe::Omitted)) => {}
+            Some((_, Describe::Missing)) | None => failures.push(missing(id, arn)),
+        }
+    }
+    Ok(json!({"tasks": described, "failures": failures}))
+}
+
+pub(super) fn container_instances(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let (world, cluster) = (call.world, cluster(call)?);
+    let wanted = ids(call, "containerInstances", "Container instances")?;
+    let mut found = named(&wanted, &cluster.container_instances, |instance| instance.id.as_str());
+    let (mut described, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        let arn = world.container_instance_arn(&cluster.name, last_segment(id));
+        let instance: Option<&ContainerInstance> = found.remove(last_segment(id)).filter(|_| is_named_by(&arn, id));
+        match instance.map(|instance| (instance, instance.describe)) {
+            Some((instance, Describe::Found)) => described.push(wire::container_instance(arn, instance)),
+            Some((_, Describe::Omitted)) => {}
+            Some((_, Describe::Missing)) | None => failures.push(missing(id, arn)),
+        }
+    }
+    Ok(json!({"containerInstances": described, "failures": failures}))
+}
+
+/// An unknown revision and a deleted one are a ClientException alike.
+pub(super) fn task_definition(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let world = call.world;
+    let wanted = call.request.text("taskDefinition").unwrap_or_default();
+    if wanted.is_empty() {
+        return Err(invalid("Task definition cannot be blank."));
+    }
+    let arn = |definition: &TaskDefinition| world.task_definition_arn(&definition.name());
+    let is_wanted = |definition: &&TaskDefinition| {
+        let by_name = definition.name() == wanted || (definition.family == wanted && definition.status == "ACTIVE");
+        definition.status != "DELETED" && (by_name || arn(definition) == wanted)
+    };
+    let candidates = world.task_definitions.iter().filter(is_wanted);
+    match candidates.max_by_key(|definition| definition.revision) {
+        Some(definition) => {
+            Ok(json!({"taskDefinition": wire::task_definition(arn(definition), definition), "tags": []}))
+        }
+        None => Err(ApiError::new(400, "ClientException", "Unable to describe task definition.")),
+    }
+}
+
+/// The ids in a list member, refused as AWS does when there are none or too many.
+fn ids<'a>(call: &Call<'a>, member: &str, subject: &str) -> Result<Vec<&'a str>, ApiError> {
+    let ids = call.request.texts(member);
+    if ids.is_empty() {
+        return Err(invalid(&format!("{subject} cannot be empty.")));
+    }
+    if ids.len() > LIMIT {
+        return Err(invalid(&format!("{subject} cannot be more than {LIMIT}.")));
+    }
+    Ok(ids)
+}
+
+/// The things that are asked for, by id: one look at each, however many there are.
+fn named<'a, T>(wanted: &[&str], all: &'a [T], id: impl Fn(&'a T) -> &'a str) -> HashMap<&'a str, &'a T> {
+    let wanted: HashSet<&str> = wanted.iter().map(|wanted| last_segment(wanted)).collect();
+    all.iter().map(|thing| (id(thing), thing)).filter(|(id, _)| wanted.contains(id)).collect()
+}
+
+/// Callers may give the bare id; an ARN must be of this cluster.
+fn is_named_by(arn: &str, id: &str) -> bool {
+    !id.contains('/') || id == arn
+}
+
+fn missing(id: &str, arn: String) -> Value {
+    let arn = if id.starts_with("arn:") { id.to_owned() } else { arn };
+    json!({"arn": arn, "reason": "MISSING"})
+}

@@ -1,0 +1,116 @@
+//! Everything the server knows, behind one lock that is never held across a wait.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::answer::Answer;
+use crate::faults::{FaultKind, Faults};
+use crate::paging::Tokens;
+use crate::quota::Quotas;
+use crate::request::Request;
+use crate::service::Call;
+use crate::{Calls, Options, World};
+
+/// Shared by the server's connections and its owner.
+#[derive(Debug)]
+pub(crate) struct State {
+    inner: Mutex<Inner>,
+    in_flight: AtomicUsize,
+}
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) world: World,
+    options: Options,
+    pub(crate) faults: Faults,
+    pub(crate) calls: Calls,
+    pub(crate) unexpected: Vec<String>,
+    tokens: Tokens,
+    quotas: Quotas,
+    requests: u64,
+}
+
+/// Counts a call as under way until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<State>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is to become of a call.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) fault: Option<FaultKind>,
+    pub(crate) latency: Duration,
+    pub(crate) in_flight: InFlight,
+}
+
+impl State {
+    pub(crate) fn new(world: World) -> Self {
+        let inner = Inner {
+            world,
+            options: Options::default(),
+            faults: Faults::default(),
+            calls: Calls::default(),
+            unexpected: Vec::new(),
+            tokens: Tokens::default(),
+            quotas: Quotas::full(Instant::now()),
+            requests: 0,
+        };
+        Self { inner: Mutex::new(inner), in_flight: AtomicUsize::new(0) }
+    }
+
+    /// A test that panicked while it changed the world has failed already: the others may go on.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call and decides what becomes of it.
+    pub(crate) fn begin(self: &Arc<Self>, request: &Request) -> Plan {
+        let now_in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        let in_flight = InFlight(Arc::clone(self));
+        let mut inner = self.lock();
+        let (body, access_key) = (request.body.clone(), request.access_key.clone());
+        inner.calls.record(&request.operation, body, access_key, now_in_flight);
+        let within_quota = !inner.options.quotas || inner.quotas.grants(request, Instant::now());
+        let fault = inner.faults.next_for(request);
+        let fault = fault.or((!within_quota).then_some(FaultKind::Throttle));
+        if fault == Some(FaultKind::Throttle) {
+            inner.calls.record_throttled();
+        }
+        Plan { fault, latency: inner.options.latency, in_flight }
+    }
+
+    /// Answers a call from the world as it is now.
+    pub(crate) fn answer(&self, request: &Request, fault: Option<&FaultKind>) -> Answer {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        inner.requests += 1;
+        let request_id = format!("5e1f0000-0000-4000-8000-{:012x}", inner.requests);
+        let call = Call {
+            request,
+            request_id: &request_id,
+            world: &inner.world,
+            options: &inner.options,
+            tokens: &mut inner.tokens,
+            page_fault: None,
+            unexpected: &mut inner.unexpected,
+        };
+        call.answer(fault)
+    }
+
+    pub(crate) fn set_options(&self, options: Options) {
+        let mut inner = self.lock();
+        inner.options = options;
+        inner.quotas = Quotas::full(Instant::now());
+    }
+
+    pub(crate) fn take_calls(&self) -> Calls {
+        std::mem::take(&mut self.lock().calls)
+    }
+}

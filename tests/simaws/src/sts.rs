@@ -1,0 +1,65 @@
+//! STS: form parameters over POST, XML back, in the query protocol's envelopes.
+
+use crate::answer::ApiError;
+use crate::service::Call;
+use crate::time::expiration;
+use crate::world::last_segment;
+use crate::xml::Element;
+
+pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+/// Answers an STS call.
+pub(crate) fn answer(call: &Call<'_>) -> Result<String, ApiError> {
+    let (envelope, result) = match call.request.action() {
+        "AssumeRole" => ("AssumeRoleResponse", assume_role(call)?),
+        "GetCallerIdentity" => ("GetCallerIdentityResponse", caller_identity(call)),
+        action => {
+            let message = format!("Could not find operation {action} for version 2011-06-15");
+            return Err(ApiError::misuse("InvalidAction", &message));
+        }
+    };
+    let metadata = Element::new("ResponseMetadata").text("RequestId", call.request_id);
+    Ok(Element::in_namespace(envelope, NAMESPACE).child(result).child(metadata).document())
+}
+
+fn assume_role(call: &Call<'_>) -> Result<Element, ApiError> {
+    let (role, session) = (required(call, "RoleArn")?, required(call, "RoleSessionName")?);
+    check_duration(call)?;
+    let name = last_segment(role);
+    let arn = format!("arn:{}:sts::{}:assumed-role/{name}/{session}", call.world.partition(), call.world.account);
+    let user = Element::new("AssumedRoleUser").text("AssumedRoleId", &format!("AROASIM:{session}")).text("Arn", &arn);
+    let credentials = Element::new("Credentials")
+        .text("AccessKeyId", &access_key(call, name))
+        .text("SecretAccessKey", "simulated-secret")
+        .text("SessionToken", &format!("simulated-session-{}", call.request_id))
+        .text("Expiration", &expiration(call.options.credentials_lifetime));
+    Ok(Element::new("AssumeRoleResult").child(user).child(credentials))
+}
+
+fn required<'a>(call: &Call<'a>, parameter: &str) -> Result<&'a str, ApiError> {
+    let value = call.request.text(parameter).filter(|value| !value.is_empty());
+    value.ok_or_else(|| ApiError::misuse("ValidationError", &format!("{parameter} must not be null")))
+}
+
+/// "AssumeRole" in the STS API reference: 15 minutes to 12 hours.
+fn check_duration(call: &Call<'_>) -> Result<(), ApiError> {
+    let Some(text) = call.request.text("DurationSeconds") else { return Ok(()) };
+    match text.parse::<u32>() {
+        Ok(900..=43_200) => Ok(()),
+        _ => Err(ApiError::misuse("ValidationError", &format!("DurationSeconds {text} is not within 900 and 43200"))),
+    }
+}
+
+/// Names the role, so that a test can tell whose credentials signed a call.
+fn access_key(call: &Call<'_>, role: &str) -> String {
+    let number = call.request_id.rsplit('-').next().unwrap_or_default();
+    format!("ASIA-{role}-{number}")
+}
+
+fn caller_identity(call: &Call<'_>) -> Element {
+    let account = &call.world.account;
+    Element::new("GetCallerIdentityResult")
+        .text("Arn", &format!("arn:{}:sts::{account}:assumed-role/simaws/session", call.world.partition()))
+        .text("UserId", "AROASIM:session")
+        .text("Account", account)
+}
