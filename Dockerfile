@@ -1,0 +1,76 @@
+# ecs-discovery in an image of its own: one static binary, CA certificates, and nothing else.
+#
+#   docker build -t ecs-discovery .
+#
+# amd64 and arm64, each built on its own kind: natively, or under emulation by
+# `docker buildx build --platform linux/arm64 .`. Nothing here needs BuildKit: Docker's classic builder
+# and buildah will do. Compiling aws-sdk-ec2 takes about 9 GB of memory. tests/image tries all this.
+
+# At least the rust-version of Cargo.toml. The slim image brings what aws-lc-sys (the TLS library's
+# C part) and the linker need, gcc and libc6-dev, and CA certificates.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+
+# Static, so that the final stage needs no C library. It takes a --target, even though that is the
+# machine's own, because without one the flag would hit build scripts and procedural macros as well,
+# and the latter cannot be static. Asked of rustc rather than of TARGETARCH, which only BuildKit sets.
+# glibc rather than musl: the image has its target, and musl's allocator is slow. A static glibc has
+# the `files` and `dns` name services built in (2.34 and later), and those two are its default, so
+# names resolve with /etc/hosts and /etc/resolv.conf, which the container engine brings, and without
+# nsswitch.conf.
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+
+# The dependencies, in a layer that only a change to a manifest or to the lock file builds anew.
+# Empty sources stand in for ours. The simulated AWS is a test's dependency: cargo wants to see its
+# manifest and a source file, but downloads and compiles nothing for it.
+COPY Cargo.toml Cargo.lock ./
+COPY tests/simaws/Cargo.toml tests/simaws/
+RUN mkdir -p src tests/simaws/src \
+ && touch src/lib.rs tests/simaws/src/lib.rs \
+ && echo 'fn main() {}' > src/main.rs \
+ && cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+        --target "$(rustc --print host-tuple)"
+
+# The program. Cargo goes by modification times, and COPY keeps those of the working copy, which are
+# older than the empty sources built above: without the touch the empty program would pass as fresh.
+COPY src src
+RUN touch src/lib.rs src/main.rs \
+ && cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+        --target "$(rustc --print host-tuple)"
+
+# The final root, file by file.
+# - The binary's second name is where the original's image has it, for task definitions that name it.
+# - `user: "0"` and `user: "root"` both work: the latter needs a line in passwd.
+# - The home directory is only a place to mount ~/.aws at when trying things on a laptop.
+# - No /tmp: the program's temporary file is beside the file it replaces, as rename(2) needs it.
+# - No time zones: nothing shows local time.
+WORKDIR /final
+RUN mkdir -p root/bin root/etc/ssl/certs output \
+ && cp "/src/target/$(rustc --print host-tuple)/release/ecs-discovery" root/bin/ \
+ && ln -s ecs-discovery root/bin/prometheus-ecs-discovery \
+ && cp /etc/ssl/certs/ca-certificates.crt root/etc/ssl/certs/ \
+ && printf '%s\n' 'root:x:0:0:root:/root:/sbin/nologin' \
+        'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' > root/etc/passwd \
+ && printf '%s\n' 'root:x:0:' 'nonroot:x:65532:' > root/etc/group
+
+FROM scratch
+# Whoever publishes adds version, revision and source with --label: only they know them.
+LABEL org.opencontainers.image.title="ecs-discovery" \
+      org.opencontainers.image.description="Finds the containers on Amazon ECS that export metrics and keeps a Prometheus file_sd file of them" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+COPY --from=build /final/root/ /
+COPY --from=build --chown=65532:65532 /final/output /output
+
+# A volume mounted at exactly this path takes over the directory's owner; one mounted anywhere else
+# belongs to root, and the program, which does not run as root, cannot write to it (ECS: "bind
+# mounts" in the task definition, with no host path). Nothing may follow that writes to /output.
+VOLUME ["/output"]
+
+# By number, so that an orchestrator can tell that it isn't root. The number is distroless's nonroot.
+USER 65532:65532
+
+# The flags are the container's `command`, as with the original. No WORKDIR, because a relative
+# -config.write-to counted from / there as well. No ENV AWS_REGION: ECS agents leave the region unset
+# where an image sets it. No HEALTHCHECK: ECS ignores it and takes the task definition's.
+ENTRYPOINT ["/bin/ecs-discovery"]

@@ -1,0 +1,77 @@
+//! What is remembered from one refresh to the next.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use tokio::time::Instant;
+
+use crate::inventory::Fetched;
+
+/// Answers by what they are about, for ever or until a time.
+pub(super) struct Cache<K, T, G = ()> {
+    entries: HashMap<K, Entry<T, G>>,
+}
+
+struct Entry<T, G> {
+    answer: Fetched<T, G>,
+    until: Option<Instant>,
+}
+
+impl<K, T, G> Default for Cache<K, T, G> {
+    fn default() -> Self {
+        Self { entries: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, T, G> Cache<K, T, G> {
+    /// The answer, where one is known and has not expired.
+    pub(super) fn get(&self, key: &K, now: Instant) -> Option<&Fetched<T, G>> {
+        let entry = self.entries.get(key)?;
+        entry.until.is_none_or(|until| now < until).then_some(&entry.answer)
+    }
+
+    /// The last known value, expired or not: what to go on with when asking again failed.
+    pub(super) fn last_known(&self, key: &K) -> Option<&T> {
+        match &self.entries.get(key)?.answer {
+            Fetched::Known(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Remembers a value, for ever where there is no time.
+    pub(super) fn know(&mut self, key: K, value: T, until: Option<Instant>) {
+        self.entries.insert(key, Entry { answer: Fetched::Known(value), until });
+    }
+
+    /// Remembers that there is no such thing.
+    pub(super) fn know_gone(&mut self, key: K, why: G, until: Instant) {
+        self.entries.insert(key, Entry { answer: Fetched::Gone(why), until: Some(until) });
+    }
+
+    /// Forgets everything else.
+    pub(super) fn keep_only(&mut self, referenced: &HashSet<&K>) {
+        self.entries.retain(|key, _| referenced.contains(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn answers_expire_and_values_are_still_known() {
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let mut cache: Cache<&str, u8> = Cache::default();
+        cache.know("for ever", 1, None);
+        cache.know("a while", 2, Some(later));
+        cache.know_gone("gone", (), later);
+        assert_eq!(cache.get(&"for ever", later), Some(&Fetched::Known(1)));
+        assert_eq!((cache.get(&"a while", now), cache.get(&"a while", later)), (Some(&Fetched::Known(2)), None));
+        assert_eq!((cache.get(&"gone", now), cache.get(&"gone", later)), (Some(&Fetched::Gone(())), None));
+        assert_eq!((cache.last_known(&"a while"), cache.last_known(&"gone")), (Some(&2), None));
+        cache.keep_only(&HashSet::from([&"gone"]));
+        assert_eq!(cache.get(&"for ever", now), None);
+    }
+}

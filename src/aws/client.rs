@@ -1,0 +1,131 @@
+//! The clients: as whom, where, how long and how often.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{AppName, BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_ecs::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_ecs::config::timeout::TimeoutConfig;
+use futures_util::FutureExt;
+
+use super::{failure, region};
+use crate::config::AwsConfig;
+
+/// A call throttled three times in a row still succeeds.
+const ATTEMPTS: u32 = 5;
+
+/// Without these a silent server would be waited for without end: the SDK sets neither.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why there is nothing to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No region anywhere.
+    #[error(
+        "no AWS region: set -config.region, AWS_REGION, or region in the AWS profile \
+         (neither the ECS task metadata endpoint nor IMDS tells one)"
+    )]
+    NoRegion,
+    /// No credentials anywhere.
+    #[error("no AWS credentials: {0}. Give the task a task role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")]
+    NoCredentials(String),
+    /// A setting in the environment or in a profile that the SDK refuses.
+    #[error("the AWS configuration is not usable: {0}")]
+    Unusable(String),
+}
+
+/// What calls are made with.
+pub(super) struct Clients {
+    pub(super) ecs: aws_sdk_ecs::Client,
+    pub(super) ec2: aws_sdk_ec2::Client,
+}
+
+pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
+    let region = region::chain(config.region.as_deref()).region().await.ok_or(StartError::NoRegion)?;
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region).timeout_config(timeouts.build());
+    if let Ok(name) = AppName::new("ecs-discovery") {
+        loader = loader.app_name(name);
+    }
+    check_attempts(std::env::var("AWS_MAX_ATTEMPTS").ok().as_deref())?;
+    // The SDK panics on settings that it does not take, in profiles too (aws-config, `RetryConfig` provider).
+    let shared =
+        AssertUnwindSafe(loader.load()).catch_unwind().await.map_err(|panic| StartError::Unusable(said(&*panic)))?;
+    let shared = shared.to_builder().retry_config(retry(&shared)).build();
+    check_credentials(&shared).await?;
+    let shared = match &config.role_arn {
+        Some(role) => assume(role, shared).await,
+        None => shared,
+    };
+    let ecs = aws_sdk_ecs::config::Builder::from(&shared).retry_partition(partition("ecs")).build();
+    let ec2 = aws_sdk_ec2::config::Builder::from(&shared).retry_partition(partition("ec2")).build();
+    Ok(Clients { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) })
+}
+
+/// The standard mode whatever the environment says: the adaptive one makes a client wait for half a minute
+/// once it has been throttled. More attempts than ours are the user's to ask for (AWS_MAX_ATTEMPTS).
+fn retry(shared: &SdkConfig) -> RetryConfig {
+    let asked = shared.retry_config().map_or(0, RetryConfig::max_attempts);
+    RetryConfig::standard().with_max_attempts(asked.max(ATTEMPTS)).with_initial_backoff(Duration::from_millis(500))
+}
+
+/// The setting that people do get wrong, said in a line of our own.
+fn check_attempts(setting: Option<&str>) -> Result<(), StartError> {
+    match setting.map(|text| (text, text.trim().parse::<u32>())) {
+        None | Some((_, Ok(1..))) => Ok(()),
+        Some((text, _)) => {
+            Err(StartError::Unusable(format!("AWS_MAX_ATTEMPTS={text}: want a whole number above zero")))
+        }
+    }
+}
+
+/// A retry quota of our own for each service. The SDK's is for the whole process and hardly ever refills:
+/// after an outage nothing would be retried for hours.
+fn partition(name: &'static str) -> RetryPartition {
+    RetryPartition::custom(name).token_bucket(TokenBucket::builder().capacity(1000).refill_rate(10.0).build()).build()
+}
+
+/// Nothing to log in with ends the program; a login that is out of order for now does not.
+async fn check_credentials(shared: &SdkConfig) -> Result<(), StartError> {
+    let Some(provider) = shared.credentials_provider() else {
+        return Err(StartError::NoCredentials("there is no provider of credentials".into()));
+    };
+    match provider.provide_credentials().await {
+        Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+            Err(StartError::NoCredentials(failure::chain(&error)))
+        }
+        Err(error @ CredentialsError::InvalidConfiguration(_)) => Err(StartError::Unusable(failure::chain(&error))),
+        _ => Ok(()),
+    }
+}
+
+/// The same as another role. The clients share its credentials until shortly before they expire.
+async fn assume(role: &str, shared: SdkConfig) -> SdkConfig {
+    let provider = AssumeRoleProvider::builder(role).session_name("ecs-discovery").configure(&shared).build().await;
+    shared.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "unknown".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_a_whole_number_above_zero() {
+        for (setting, fine) in
+            [(None, true), (Some("3"), true), (Some("0"), false), (Some("x"), false), (Some("-1"), false)]
+        {
+            assert_eq!(check_attempts(setting).is_ok(), fine, "{setting:?}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! From the SDK's types to ours: every `Option` is decided here, once.
+//!
+//! What AWS ought to send and did not is left out where a target can do without it; where not, the whole
+//! thing counts as not described.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use aws_sdk_ecs::types as wire;
+
+use crate::inventory::{
+    Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Task, TaskDefinition, TaskDefinitionArn,
+    TaskStatus,
+};
+
+/// A task; none where it does not say which it is and what defines it.
+pub(super) fn task(wire: wire::Task) -> Option<Task> {
+    Some(Task {
+        attachment_ipv4: attachment_ipv4(wire.attachments.as_deref().unwrap_or_default()),
+        arn: wire.task_arn?.as_str().into(),
+        cluster: wire.cluster_arn.map(|arn| arn.as_str().into()),
+        definition: wire.task_definition_arn?.as_str().into(),
+        group: shared(wire.group),
+        last_status: TaskStatus::from_aws(wire.last_status.as_deref()),
+        told_to_stop: wire.desired_status.as_deref() == Some("STOPPED"),
+        on_managed_instance: wire.launch_type == Some(wire::LaunchType::ManagedInstances),
+        container_instance: wire.container_instance_arn.map(|arn| arn.as_str().into()),
+        containers: wire.containers.unwrap_or_default().into_iter().filter_map(container).collect(),
+    })
+}
+
+/// The address of the task's network interface. Other attachments (Service Connect, volumes) stand
+/// beside it in any order.
+fn attachment_ipv4(attachments: &[wire::Attachment]) -> Option<Ipv4Addr> {
+    let interfaces = attachments.iter().filter(|attachment| attachment.r#type() == Some("ElasticNetworkInterface"));
+    let mut details = interfaces.flat_map(|attachment| attachment.details());
+    details.find_map(|detail| (detail.name() == Some("privateIPv4Address")).then(|| address(detail.value())).flatten())
+}
+
+fn container(wire: wire::Container) -> Option<Container> {
+    let interfaces = wire.network_interfaces.unwrap_or_default();
+    Some(Container {
+        name: shared(wire.name)?,
+        arn: shared(wire.container_arn),
+        stopped: wire.last_status.as_deref() == Some("STOPPED"),
+        ipv4: interfaces.iter().find_map(|interface| address(interface.private_ipv4_address())),
+        ipv6: interfaces.iter().find_map(|interface| address(interface.ipv6_address())),
+        bindings: wire.network_bindings.unwrap_or_default().iter().filter_map(binding).collect(),
+    })
+}
+
+/// A published port or range. In a range `containerPort` and `hostPort` are absent (ECS API Reference,
+/// `NetworkBinding`). An absent protocol is TCP, the default.
+fn binding(wire: &wire::NetworkBinding) -> Option<Binding> {
+    let (container_ports, first_host_port) = match (wire.container_port_range(), wire.host_port_range()) {
+        (Some(container), Some(host)) => {
+            let (container, host) = (range(container)?, range(host)?);
+            (container.len() == host.len()).then_some((container, *host.start()))?
+        }
+        _ => {
+            let container = port(wire.container_port?)?;
+            (container..=container, port(wire.host_port?)?)
+        }
+    };
+    Some(Binding {
+        tcp: wire.protocol.as_ref().is_none_or(|protocol| *protocol == wire::TransportProtocol::Tcp),
+        family: address(wire.bind_ip()).map(|ip: IpAddr| Family::from(ip)),
+        container_ports,
+        first_host_port,
+    })
+}
+
+fn port(number: i32) -> Option<u16> {
+    u16::try_from(number).ok().filter(|port| *port != 0)
+}
+
+/// `8000-8010`, or one port.
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first != 0 && first <= last).then_some(first..=last)
+}
+
+/// A task definition; none where neither it nor its ARN (`…:task-definition/FAMILY:REVISION`) names it.
+pub(super) fn definition(arn: &TaskDefinitionArn, wire: wire::TaskDefinition) -> Option<TaskDefinition> {
+    let (_, name) = arn.as_str().rsplit_once('/').unwrap_or(("", arn.as_str()));
+    let (family, revision) = name.rsplit_once(':').unwrap_or((name, ""));
+    let revision = Some(wire.revision).filter(|revision| *revision != 0).or_else(|| revision.parse().ok());
+    Some(TaskDefinition {
+        family: shared(wire.family).unwrap_or_else(|| family.into()),
+        revision: revision?,
+        network_mode: NetworkMode::from_aws(wire.network_mode.as_ref().map(wire::NetworkMode::as_str)),
+        containers: wire.container_definitions?.into_iter().filter_map(container_definition).collect(),
+    })
+}
+
+fn container_definition(wire: wire::ContainerDefinition) -> Option<ContainerDefinition> {
+    let labels = wire.docker_labels.unwrap_or_default();
+    Some(ContainerDefinition {
+        name: shared(wire.name)?,
+        image: shared(wire.image),
+        docker_labels: labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+    })
+}
+
+fn shared(text: Option<String>) -> Option<Shared> {
+    text.map(Shared::from)
+}
+
+/// An address, where there is one; AWS sends an empty text for none in places.
+fn address<A: FromStr>(text: Option<&str>) -> Option<A> {
+    text?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    fn row() -> wire::builders::NetworkBindingBuilder {
+        wire::NetworkBinding::builder().bind_ip("0.0.0.0")
+    }
+
+    #[test]
+    fn a_binding_is_a_port_or_a_range_of_equal_length() {
+        let port = row().container_port(80).host_port(32_768).build();
+        assert_eq!(
+            binding(&port),
+            Some(Binding { tcp: true, family: Some(Family::V4), container_ports: 80..=80, first_host_port: 32_768 })
+        );
+        let udp = row().bind_ip("::").protocol(wire::TransportProtocol::Udp);
+        assert_eq!(
+            binding(&udp.container_port_range("8000-8002").host_port_range("9000-9002").build()),
+            Some(Binding { tcp: false, family: Some(Family::V6), container_ports: 8000..=8002, first_host_port: 9000 })
+        );
+        for refused in [
+            row().build(),
+            row().container_port(80).build(),
+            row().container_port(80).host_port(0).build(),
+            row().container_port(80).host_port(70_000).build(),
+            row().container_port_range("1-3").host_port_range("1-4").build(),
+            row().container_port_range("3-1").host_port_range("3-1").build(),
+            row().container_port_range("x").host_port_range("y").build(),
+        ] {
+            assert_eq!(binding(&refused), None, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_interface_is_found_among_other_attachments() {
+        let detail = |name: &str, value: &str| wire::KeyValuePair::builder().name(name).value(value).build();
+        let attachment = |kind: &str, address: &str| {
+            wire::Attachment::builder().r#type(kind).details(detail("privateIPv4Address", address)).build()
+        };
+        let attachments = [
+            attachment("ServiceConnect", "10.0.0.9"),
+            wire::Attachment::builder().build(),
+            attachment("ElasticNetworkInterface", "10.0.0.1"),
+        ];
+        assert_eq!(attachment_ipv4(&attachments), Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!(attachment_ipv4(&attachments[..2]), None);
+        assert_eq!(address::<Ipv6Addr>(Some("")), None);
+    }
+
+    #[test]
+    fn a_definition_without_a_name_takes_its_arns() {
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3".into();
+        let wire = || wire::TaskDefinition::builder().set_container_definitions(Some(vec![]));
+        let read = definition(&arn, wire().build()).unwrap();
+        assert_eq!((&*read.family, read.revision, read.network_mode), ("web", 3, NetworkMode::Bridge));
+        assert_eq!(definition(&"web".into(), wire().build()), None);
+        assert_eq!(definition(&arn, wire::TaskDefinition::builder().build()), None);
+    }
+
+    #[test]
+    fn a_task_that_does_not_say_what_defines_it_is_none() {
+        assert_eq!(task(wire::Task::builder().task_arn("arn").build()), None);
+    }
+}

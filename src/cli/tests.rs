@@ -1,0 +1,142 @@
+//! Command lines, accepted and refused.
+
+use super::*;
+
+fn parsed(arguments: &[&str]) -> Result<Parsed, String> {
+    parse(arguments.iter().map(OsString::from)).map_err(|error| error.to_string())
+}
+
+fn accepted(arguments: &[&str]) -> Config {
+    match parsed(arguments) {
+        Ok(Parsed::Run(config)) => *config,
+        other => panic!("{arguments:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_defaults_are_the_originals() {
+    let expected = Config {
+        aws: AwsConfig { clusters: Clusters::All, region: None, role_arn: None },
+        rules: Rules {
+            ports: PortRule::Label { name: "PROMETHEUS_EXPORTER_PORT".into(), filter: None },
+            server_name_label: "PROMETHEUS_EXPORTER_SERVER_NAME".into(),
+            job_name_label: "PROMETHEUS_EXPORTER_JOB_NAME".into(),
+            path_label: "PROMETHEUS_EXPORTER_PATH".into(),
+            scheme_label: "PROMETHEUS_EXPORTER_SCHEME".into(),
+        },
+        output: Output::File { path: "ecs_file_sd.yml".into(), format: Format::Yaml },
+        refresh: RefreshConfig { interval: Duration::from_secs(60), limit: None },
+        log: LogConfig { level: LogLevel::Info, format: LogFormat::Logfmt },
+    };
+    assert_eq!(accepted(&[]), expected);
+    assert_eq!(accepted(&["-config.cluster=", "-config.region", "", "--config.role-arn="]), expected);
+}
+
+#[test]
+fn the_command_of_the_vendors_guide_is_read() {
+    let config = accepted(&["-config.cluster=prod", "-config.write-to=/output/ecs_file_sd.yml"]);
+    assert_eq!(config.aws.clusters, Clusters::Named(vec!["prod".into()]));
+    assert_eq!(config.output, Output::File { path: "/output/ecs_file_sd.yml".into(), format: Format::Yaml });
+}
+
+#[test]
+fn every_flag_is_read() {
+    let config = accepted(&[
+        "-config.cluster=a, b,,arn:aws:ecs:r:1:cluster/c,arn:aws:ecs:r:1:cluster/a,b",
+        "-config.write-to=-",
+        "--config.scrape-interval",
+        "1.5h",
+        "-config.scrape-times=0x10",
+        "-config.role-arn=arn:aws:iam::1:role/r",
+        "-config.server-name-label=S",
+        "-config.job-name-label=J",
+        "-config.path-label=P",
+        "-config.scheme-label=C",
+        "-config.filter-label=TEAM=a=b",
+        "-config.port-label=",
+        "-config.region=eu-west-1",
+        "-log.level=debug",
+        "-log.format=json",
+    ]);
+    assert_eq!(
+        config.aws,
+        AwsConfig {
+            clusters: Clusters::Named(vec!["a".into(), "b".into(), "arn:aws:ecs:r:1:cluster/c".into()]),
+            region: Some("eu-west-1".into()),
+            role_arn: Some("arn:aws:iam::1:role/r".into()),
+        }
+    );
+    assert_eq!(config.output, Output::Stdout);
+    assert_eq!(config.refresh, RefreshConfig { interval: Duration::from_secs(5400), limit: NonZeroU64::new(16) });
+    let filter = Some(LabelFilter { name: "TEAM".into(), value: Some("a=b".into()) });
+    assert_eq!(config.rules.ports, PortRule::Label { name: String::new(), filter });
+    assert_eq!(config.rules.server_name_label + &config.rules.path_label + &config.rules.scheme_label, "SPC");
+    assert_eq!(config.log, LogConfig { level: LogLevel::Debug, format: LogFormat::Json });
+}
+
+#[test]
+fn a_filter_is_a_name_with_or_without_a_value() {
+    for (given, name, value) in [("TEAM", "TEAM", None), ("TEAM=", "TEAM", Some("")), ("TEAM=a", "TEAM", Some("a"))] {
+        let filter = LabelFilter { name: name.into(), value: value.map(String::from) };
+        assert_eq!(label_filter(given), Ok(Some(filter)), "{given}");
+    }
+    assert!(label_filter("=a").is_err());
+}
+
+#[test]
+fn the_last_of_a_repeated_flag_wins() {
+    let config = accepted(&["-config.scrape-times=1", "-config.dynamic-port-detection", "-config.scrape-times", "-2"]);
+    assert_eq!((config.refresh.limit, config.rules.ports), (None, PortRule::OnlyPublished));
+    let off = ["-config.dynamic-port-detection=T", "--config.dynamic-port-detection=F"];
+    assert!(matches!(accepted(&off).rules.ports, PortRule::Label { .. }));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line_with_usage() {
+    for (arguments, expected) in [
+        (&["-config.clutser=x"][..], "unknown flag: -config.clutser"),
+        (&["-config.cluster"], "flag needs an argument: -config.cluster"),
+        (&["-config.scrape-interval=0"], "bad value \"0\" for -config.scrape-interval: want a duration above zero"),
+        (&["-config.scrape-interval=-1m"], "want a duration above zero"),
+        (&["-config.scrape-interval=60"], "bad value \"60\" for -config.scrape-interval: want a duration such as"),
+        (&["-config.scrape-interval="], "bad value \"\" for -config.scrape-interval"),
+        (&["-config.scrape-times=x"], "bad value \"x\" for -config.scrape-times: want a whole number"),
+        (&["-config.dynamic-port-detection=yes"], "bad value \"yes\" for -config.dynamic-port-detection: want true or"),
+        (
+            &["-config.dynamic-port-detection", "true", "-config.cluster=x"],
+            "only as -config.dynamic-port-detection=true",
+        ),
+        (&["-config.cluster=,"], "a list without a cluster"),
+        (&["-config.write-to="], "for -config.write-to: want a path"),
+        (&["-config.filter-label==x"], "want NAME or NAME=VALUE"),
+        (&["-log.level=loud"], "bad value \"loud\" for -log.level: want one of error, warn, info, debug"),
+        (&["-log.format="], "for -log.format: want one of logfmt, json"),
+        (&["prod"], "stray argument \"prod\""),
+    ] {
+        let error = parsed(arguments).unwrap_err();
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(lines[0].starts_with("ecs-discovery: ") && lines[0].contains(expected), "{arguments:?}: {error}");
+        assert!(lines.len() == 2 && lines[1].starts_with("Usage: "), "{error}");
+    }
+}
+
+#[test]
+fn help_lists_every_flag_and_version_the_version() {
+    for asked in ["-h", "-help", "--help"] {
+        let Ok(Parsed::Print(help)) = parsed(&[asked]) else { panic!("{asked}") };
+        for flag in FLAGS {
+            assert!(
+                help.contains(&format!("  -{}=", flag.name)) && help.contains(flag.default),
+                "{}: {help}",
+                flag.name
+            );
+        }
+    }
+    assert_eq!(parsed(&["-version"]), Ok(Parsed::Print(format!("ecs-discovery {}\n", env!("CARGO_PKG_VERSION")))));
+}
+
+#[test]
+fn a_path_decides_where_the_targets_go() {
+    assert_eq!(output("a/b.json"), Ok(Output::File { path: "a/b.json".into(), format: Format::Json }));
+    assert_eq!(output("/dev/stdout"), Ok(Output::Stdout));
+}

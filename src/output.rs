@@ -1,0 +1,97 @@
+//! Where target groups go: a file, or standard output.
+
+use std::io::{self, Write};
+
+use crate::config;
+use crate::file_sd::{Format, TargetGroup, parse, render};
+use crate::last_good::are_ours;
+use crate::writer::{FileWriter, WriteError, Written};
+
+/// An output and what it takes to write there.
+#[derive(Debug)]
+pub enum Output {
+    /// A file that is replaced atomically.
+    File {
+        /// Replaces it.
+        writer: FileWriter,
+        /// Its format.
+        format: Format,
+    },
+    /// Standard output, as YAML documents; what was printed last.
+    Stdout(Option<Vec<u8>>),
+}
+
+/// What an output held when the program started.
+#[derive(Debug, PartialEq)]
+pub enum Earlier {
+    /// These groups, sorted.
+    Groups(Vec<TargetGroup>),
+    /// Something that cannot be read as ours, and why.
+    Unreadable(String),
+}
+
+impl Output {
+    /// Opens what the configuration names, and removes what a killed predecessor left there.
+    pub fn open(config: &config::Output) -> Self {
+        match config {
+            config::Output::Stdout => Self::Stdout(None),
+            config::Output::File { path, format } => {
+                let writer = FileWriter::new(path);
+                let leftovers = writer.remove_leftovers();
+                if leftovers > 0 {
+                    tracing::info!(leftovers, "removed temporary files of an earlier run");
+                }
+                Self::File { writer, format: *format }
+            }
+        }
+    }
+
+    /// The groups that are there already.
+    pub fn earlier(&self) -> Earlier {
+        let Self::File { writer, format } = self else { return Earlier::Groups(Vec::new()) };
+        let groups = match writer.read() {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(bytes)) => parse(&bytes, *format),
+            Err(error) => Err(error.to_string()),
+        };
+        match groups {
+            Ok(mut groups) if are_ours(&groups) => {
+                groups.sort_unstable();
+                Earlier::Groups(groups)
+            }
+            Ok(_) => Earlier::Unreadable("it has targets without the labels cluster_arn and task_arn".into()),
+            Err(why) => Earlier::Unreadable(why),
+        }
+    }
+
+    /// Puts the groups out. Where they are there already, a file's modification time is moved if `touch`.
+    pub async fn put(&mut self, groups: &[TargetGroup], touch: bool) -> Result<Written, WriteError> {
+        match self {
+            Self::File { writer, format } => {
+                let (writer, bytes) = (writer.clone(), render(groups, *format));
+                // A slow disk must not hold up the rest; and once begun, a write ends though nobody waits.
+                let write = tokio::task::spawn_blocking(move || writer.write(&bytes, touch));
+                write.await.unwrap_or_else(|error| Err(WriteError::other("write", "the file", io::Error::other(error))))
+            }
+            Self::Stdout(last) => {
+                let bytes = render(groups, Format::Yaml);
+                if last.as_ref() == Some(&bytes) {
+                    return Ok(Written::Unchanged);
+                }
+                print(last.is_some(), &bytes)
+                    .map_err(|error| WriteError::other("print to", "standard output", error))?;
+                *last = Some(bytes);
+                Ok(Written::Replaced)
+            }
+        }
+    }
+}
+
+fn print(again: bool, bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if again {
+        stdout.write_all(b"---\n")?;
+    }
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}

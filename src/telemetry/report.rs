@@ -1,0 +1,114 @@
+//! One refresh in the logs: a line when the targets change, a line for each failure, and why there are
+//! no targets where there are none.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use tracing::{debug, error, info, warn};
+
+use crate::daemon::{Outcome, Refresh};
+use crate::inventory::{Failure, FailureId, Shared};
+use crate::targets::{SkipReason, Skipped};
+use crate::writer::Written;
+
+/// How many containers with something to mend are named in one refresh.
+const MOST_MISTAKES: usize = 10;
+
+/// Logs what a refresh did.
+pub fn report(refresh: &Refresh) {
+    for (id, failure) in refresh.failures.iter() {
+        report_failure(refresh, id, failure);
+    }
+    report_output(refresh);
+    if refresh.targets.is_empty() {
+        report_no_targets(&refresh.skipped);
+    }
+}
+
+fn report_failure(refresh: &Refresh, id: FailureId, failure: &Failure) {
+    let kept = refresh.kept.get(&id).copied().unwrap_or(0);
+    let mut now = format!("keeping {kept} targets");
+    if let Some(cluster) = &failure.cluster {
+        let _ = write!(now, " of cluster {}", cluster.name());
+    }
+    let Failure { operation, code, message, calls, .. } = failure;
+    warn!(
+        operation,
+        cluster = failure.cluster.as_ref().map(|cluster| cluster.as_str()),
+        code,
+        error = message,
+        request_id = failure.request_id,
+        calls,
+        "{operation} failed: {now}"
+    );
+}
+
+fn report_output(refresh: &Refresh) {
+    let targets = refresh.targets.len();
+    let took = refresh.took.as_secs_f64();
+    match &refresh.output {
+        Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
+        Outcome::Written(Written::Replaced) => {
+            let (added, removed, skipped) = (refresh.added, refresh.removed, by_reason(&refresh.skipped));
+            info!(targets, added, removed, skipped, seconds = took, "targets written");
+            report_mistakes(&refresh.skipped);
+        }
+        Outcome::Failed(error) => {
+            error!(targets, error = %error, "targets not written: trying again at the next refresh")
+        }
+        Outcome::LeftAlone(why) => {
+            warn!(targets, why, "existing file left alone: it is not one of ours, and not everything could be learned");
+        }
+        Outcome::NothingKnown => warn!("nothing written: nothing could be learned, and nothing was known before"),
+    }
+}
+
+/// Names the containers that somebody meant to be scraped and that are no targets, a line for each kind.
+fn report_mistakes(skipped: &[Skipped]) {
+    let mut kinds: BTreeMap<(Option<&Shared>, &SkipReason), Vec<&Skipped>> = BTreeMap::new();
+    for skipped in skipped.iter().filter(|skipped| skipped.reason.is_mistake()) {
+        kinds.entry((skipped.container.as_ref(), &skipped.reason)).or_default().push(skipped);
+    }
+    for ((container, reason), alike) in kinds.iter().take(MOST_MISTAKES) {
+        let (task, tasks) = (alike.first().map(|skipped| skipped.task.as_str()), alike.len());
+        warn!(container = container.map(|name| &**name), task, tasks, reason = %reason, remedy = reason.remedy(), "container skipped");
+    }
+    let more = kinds.len().saturating_sub(MOST_MISTAKES);
+    if more > 0 {
+        warn!(more, "more containers skipped");
+    }
+}
+
+/// Says why there is nothing, with what to do about the commonest reason.
+fn report_no_targets(skipped: &[Skipped]) {
+    let containers = skipped.iter().filter(|skipped| skipped.container.is_some()).count();
+    let mut counts: BTreeMap<&SkipReason, usize> = BTreeMap::new();
+    for skipped in skipped {
+        *counts.entry(&skipped.reason).or_default() += 1;
+    }
+    let commonest = counts.iter().max_by_key(|(_, count)| **count).map(|(reason, _)| *reason);
+    match commonest {
+        Some(reason) => warn!(
+            containers,
+            skipped = by_reason(skipped),
+            commonest = %reason,
+            remedy = reason.remedy(),
+            "no targets"
+        ),
+        None => warn!(
+            containers,
+            remedy = "check -config.cluster and -config.region: no running task was seen",
+            "no targets"
+        ),
+    }
+}
+
+/// `no_port_label=12 invalid_port=1`
+fn by_reason(skipped: &[Skipped]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for skipped in skipped {
+        *counts.entry(skipped.reason.code()).or_default() += 1;
+    }
+    let counts: Vec<String> = counts.iter().map(|(code, count)| format!("{code}={count}")).collect();
+    counts.join(" ")
+}
