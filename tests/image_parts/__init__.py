@@ -1,0 +1,1 @@
+"""What tests/image is made of; the checks themselves are there."""

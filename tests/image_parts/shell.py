@@ -1,0 +1,47 @@
+"""Running programs, waiting, and where things are."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+STATE = TOP / "target" / "image"
+WORK = STATE / "work"  # of this run only
+
+
+class Unusable(Exception):
+    """The machine lacks something, or a build failed: no check can be made."""
+
+
+def output(*command, **settings):
+    """What a program prints; what it complains of if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, **settings)
+    if done.returncode != 0:
+        raise Unusable(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout.strip()
+
+
+def until(condition, seconds, what):
+    """Waits for the condition and returns what it gave."""
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+    return result
+
+
+def unmount(directory):
+    """Takes down every mount in the directory, the innermost first."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed(mounts):
+        if mount.startswith(f"{directory}/"):
+            subprocess.run(["umount", mount], capture_output=True)
+
+
+def cargo_metadata():
+    return json.loads(output("cargo", "metadata", "--no-deps", "--format-version=1", cwd=TOP))
+
+
+def program_version():
+    return next(p["version"] for p in cargo_metadata()["packages"] if p["name"] == "ecs-discovery")
