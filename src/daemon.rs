@@ -194,3 +194,6 @@ fn difference(old: &[TargetGroup], new: &[TargetGroup]) -> (usize, usize) {
     };
     (missing_in(old, new), missing_in(new, old))
 }
+
+#[cfg(test)]
+mod tests;

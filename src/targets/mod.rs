@@ -18,7 +18,7 @@ use crate::config::{DYNAMIC_PORT_LABEL, PortRule, Rules};
 use crate::file_sd::{Labels, TargetGroup};
 use crate::inventory::{
     ClusterRef, Container, ContainerDefinition, ContainerInstanceArn, FailureId, Fetched, ListedTask, NetworkMode,
-    NoHost, Shared, Snapshot, Task, TaskArn, TaskDefinition,
+    NoHost, Shared, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
 };
 
 /// What follows from one snapshot.
@@ -246,10 +246,12 @@ fn stopping(task: &Task) -> Option<SkipReason> {
     task.told_to_stop.then_some(SkipReason::TaskStopping(None))
 }
 
-/// The address of an awsvpc task: IPv4 where it has one, since an IPv6-only subnet is the exception.
+/// The address of an awsvpc task, whose containers all share one interface: IPv4 where it has one, since
+/// an IPv6-only subnet is the exception.
 fn task_address(task: &Task, container: &Container) -> Option<IpAddr> {
-    let ipv4 = container.ipv4.or(task.attachment_ipv4).map(IpAddr::from);
-    ipv4.or(container.ipv6.map(IpAddr::from))
+    let ipv4 = container.ipv4.or_else(|| task.containers.iter().find_map(|sibling| sibling.ipv4));
+    let ipv6 = container.ipv6.or_else(|| task.containers.iter().find_map(|sibling| sibling.ipv6));
+    ipv4.or(task.attachment_ipv4).map(IpAddr::from).or(ipv6.map(IpAddr::from))
 }
 
 fn endpoints<'a>(
@@ -260,7 +262,7 @@ fn endpoints<'a>(
 ) -> Vec<Result<Endpoint<'a>, SkipReason>> {
     let published = |port| {
         // Bindings are there when the task is RUNNING, and not before.
-        let early = task.last_status < crate::inventory::TaskStatus::Running && container.bindings.is_empty();
+        let early = task.last_status < TaskStatus::Running && container.bindings.is_empty();
         HostPort::published(port, &container.bindings).ok_or(if early {
             SkipReason::TaskNotUp(task.last_status)
         } else {
