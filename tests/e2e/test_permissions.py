@@ -1,6 +1,7 @@
 """moto checks signatures and IAM policies: the least policy is enough, and a refusal is named.
 
-Stock moto refuses ECS calls in XML, where AWS would answer in JSON: there no code can be read, only the status.
+Stock moto refuses every call in EC2's XML, where AWS answers ECS calls in JSON and STS calls in another XML:
+of those two no code can be read here, only the status.
 """
 
 import pytest
@@ -67,16 +68,16 @@ def test_a_denied_listing_fails_and_leaves_no_file(moto, account, prod, discover
     assert _one_line_names(program, "ListTasks", "403")
 
 
-def test_a_denied_role_is_named(moto, account, prod, discover_once, sd_file):
+def test_a_denied_role_fails_and_is_named(moto, account, prod, discover_once, sd_file):
     keys = account.user_who_may(*WHOLE_POLICY)
     moto.check_permissions()
 
-    program = discover_once(
-        "-config.cluster=prod", "-config.role-arn=arn:aws:iam::222222222222:role/discovery", keys=keys
-    )
+    role = "arn:aws:iam::222222222222:role/discovery"
+    program = discover_once("-config.cluster=prod", f"-config.role-arn={role}", keys=keys)
 
     assert program.code == 1
-    assert _one_line_names(program, "AssumeRole", "AccessDenied")
+    assert not sd_file.exists()
+    assert _one_line_names(program, "AssumeRole", role)
 
 
 def test_a_wrong_secret_is_refused(moto, account, prod, discover_once, sd_file):
