@@ -1,0 +1,206 @@
+//! Snapshots with holes, clashes and nonsense in them, as proptest strategies.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ecs_discovery::config::{DYNAMIC_PORT_LABEL, LabelFilter, PortRule, Rules};
+use ecs_discovery::inventory::{
+    Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, ListedTask,
+    NetworkMode, NoHost, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
+};
+use proptest::collection::{btree_map, hash_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const ACCOUNT: &str = "arn:aws:ecs:us-east-1:123456789012";
+
+fn failure(code: &str) -> Failure {
+    let (operation, code) = ("DescribeTasks", code.to_owned());
+    Failure { operation, cluster: None, code, message: String::new(), request_id: None, calls: 1, transient: true }
+}
+
+/// Two failures to choose from.
+fn failures() -> (Failures, [FailureId; 2]) {
+    let mut failures = Failures::default();
+    let ids = ["A", "B"].map(|code| failures.record(failure(code)));
+    (failures, ids)
+}
+
+fn a_failure() -> impl Strategy<Value = FailureId> {
+    select(failures().1.to_vec())
+}
+
+fn fetched<T: std::fmt::Debug + Clone, G: std::fmt::Debug + Clone>(
+    known: impl Strategy<Value = T>,
+    gone: impl Strategy<Value = G>,
+) -> impl Strategy<Value = Fetched<T, G>> {
+    prop_oneof![
+        8 => known.prop_map(Fetched::Known),
+        1 => gone.prop_map(Fetched::Gone),
+        1 => a_failure().prop_map(Fetched::Unknown),
+    ]
+}
+
+/// What a refresh may learn, and a bit more.
+pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
+    let definitions = hash_map(definition_arn(), fetched(definition().prop_map(Arc::new), Just(())), 0..5);
+    let hosts = hash_map(instance_arn(), fetched(any::<IpAddr>(), no_host()), 0..3);
+    (vec(cluster(), 0..3), definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
+        |(clusters, definitions, hosts, failure)| Snapshot {
+            clusters: failure.map_or_else(|| Ok(numbered(clusters)), Err),
+            definitions: definitions.into_iter().map(|(arn, one)| (arn.as_str().into(), one)).collect(),
+            hosts: hosts.into_iter().map(|(arn, one)| (arn.as_str().into(), one)).collect(),
+            failures: failures().0,
+        },
+    )
+}
+
+/// Gives every task an ARN of its own: AWS's are unique.
+fn numbered(clusters: Vec<Result<Vec<Fetched<Task>>, FailureId>>) -> Vec<ClusterTasks> {
+    let numbered = clusters.into_iter().enumerate().map(|(cluster, tasks)| ClusterTasks {
+        cluster: format!("c{cluster}").as_str().into(),
+        tasks: tasks.map(|tasks| {
+            let arn = |task| format!("{ACCOUNT}:task/c{cluster}/{task}").as_str().into();
+            let tasks = tasks.into_iter().enumerate().map(|(at, task)| (arn(at), task));
+            tasks.map(|(arn, task)| ListedTask { task: with_arn(task, &arn), arn }).collect()
+        }),
+    });
+    numbered.collect()
+}
+
+fn with_arn(mut task: Fetched<Task>, arn: &TaskArn) -> Fetched<Task> {
+    if let Fetched::Known(task) = &mut task {
+        task.arn = arn.clone();
+    }
+    task
+}
+
+fn cluster() -> impl Strategy<Value = Result<Vec<Fetched<Task>>, FailureId>> {
+    prop_oneof![9 => vec(fetched(task(), Just(())), 0..5).prop_map(Ok), 1 => a_failure().prop_map(Err)]
+}
+
+fn definition_arn() -> impl Strategy<Value = String> {
+    select(&["task-definition/a:1", "task-definition/b:1", "task-definition/b:2", "daemon-task-definition/d:1"][..])
+        .prop_map(|name| format!("{ACCOUNT}:{name}"))
+}
+
+fn instance_arn() -> impl Strategy<Value = String> {
+    select(&["ci-1", "ci-2", "ci-3"][..]).prop_map(|id| format!("{ACCOUNT}:container-instance/{id}"))
+}
+
+fn no_host() -> impl Strategy<Value = NoHost> {
+    select(&[NoHost::ContainerInstanceGone, NoHost::External, NoHost::InstanceGone, NoHost::NoAddress][..])
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let status = prop_oneof![
+        6 => Just("RUNNING"),
+        3 => select(&["ACTIVATING", "PENDING", "DEACTIVATING", "STOPPED", "", "WAITING"][..]),
+    ];
+    let place = (option::of(instance_arn()), option::of(any::<Ipv4Addr>()), any::<bool>());
+    let words = (definition_arn(), status, option::of(text()), option::of(Just(format!("{ACCOUNT}:cluster/c0"))));
+    let containers = vec(container(), 0..4);
+    (words, place, prop::bool::weighted(0.1), containers).prop_map(
+        |((definition, status, group, cluster), (instance, attachment_ipv4, managed), told_to_stop, containers)| Task {
+            arn: "".into(),
+            cluster: cluster.map(|arn| arn.as_str().into()),
+            definition: definition.as_str().into(),
+            group: group.map(Into::into),
+            last_status: TaskStatus::from_aws(Some(status)),
+            told_to_stop,
+            on_managed_instance: managed,
+            container_instance: instance.map(|arn| arn.as_str().into()),
+            attachment_ipv4,
+            containers,
+        },
+    )
+}
+
+fn name() -> impl Strategy<Value = &'static str> {
+    select(&["app", "sidecar", "db", ""][..])
+}
+
+fn container() -> impl Strategy<Value = Container> {
+    let addresses = (option::of(any::<Ipv4Addr>()), option::of(any::<Ipv6Addr>()));
+    (name(), option::of(text()), prop::bool::weighted(0.1), addresses, vec(binding(), 0..4)).prop_map(
+        |(name, arn, stopped, (ipv4, ipv6), bindings)| Container {
+            name: name.into(),
+            arn: arn.map(Into::into),
+            stopped,
+            ipv4,
+            ipv6,
+            bindings,
+        },
+    )
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    prop_oneof![4 => select(&[80_u16, 81, 9102][..]), 1 => any::<u16>()]
+}
+
+fn binding() -> impl Strategy<Value = Binding> {
+    let family = option::of(select(&[Family::V4, Family::V6][..]));
+    (prop::bool::weighted(0.8), family, port(), 0_u16..3, 1..=u16::MAX).prop_map(
+        |(tcp, family, first, more, first_host_port)| Binding {
+            tcp,
+            family,
+            container_ports: first..=first.saturating_add(more),
+            first_host_port,
+        },
+    )
+}
+
+fn definition() -> impl Strategy<Value = TaskDefinition> {
+    let mode = select(&["awsvpc", "bridge", "host", "none", "default", "", "new"][..]);
+    (text(), any::<i32>(), mode, btree_map(name(), container_definition(), 0..4)).prop_map(
+        |(family, revision, mode, containers)| TaskDefinition {
+            family: family.into(),
+            revision,
+            network_mode: NetworkMode::from_aws(Some(mode)),
+            containers: containers
+                .into_iter()
+                .map(|(name, container)| ContainerDefinition { name: name.into(), ..container })
+                .collect(),
+        },
+    )
+}
+
+fn container_definition() -> impl Strategy<Value = ContainerDefinition> {
+    let server = prop_oneof![Just(String::new()), Just("app/".to_owned()), Just("fd00::1".to_owned()), text()];
+    let ports =
+        prop_oneof![4 => port().prop_map(|port| port.to_string()), 1 => Just("80,9102/m,x".into()), 1 => text()];
+    let labels = (
+        option::weighted(0.9, ports.prop_map(|text| ("PORT", text))),
+        option::weighted(0.3, server.prop_map(|text| ("SERVER", text))),
+        option::weighted(0.3, text().prop_map(|text| ("OTHER", text))),
+        option::weighted(0.5, select(&["1", "0"][..]).prop_map(|text| (DYNAMIC_PORT_LABEL, text.to_owned()))),
+    );
+    (option::of(text()), labels).prop_map(|(image, (port, server, other, dynamic))| ContainerDefinition {
+        name: "".into(),
+        image: image.map(Into::into),
+        docker_labels: [port, server, other, dynamic]
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![any::<String>(), "[0-9a-z:/ ,.\\[\\]-]{0,8}"]
+}
+
+/// Settings whose docker labels the snapshots have.
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
+    let filter = option::weighted(0.2, option::of(text()));
+    let filter = filter.prop_map(|value| value.map(|value| LabelFilter { name: "OTHER".into(), value }));
+    let by_label = filter.prop_map(|filter| PortRule::Label { name: "PORT".into(), filter });
+    prop_oneof![3 => by_label, 1 => Just(PortRule::OnlyPublished)].prop_map(|ports| Rules {
+        ports,
+        server_name_label: "SERVER".into(),
+        job_name_label: "OTHER".into(),
+        path_label: "OTHER".into(),
+        scheme_label: "ABSENT".into(),
+    })
+}

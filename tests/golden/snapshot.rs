@@ -1,0 +1,173 @@
+//! From a simulated world straight to a snapshot, with neither HTTP nor the AWS SDK in between.
+//!
+//! It shares nothing with `src/aws` on purpose: a mistake in the reading there must not be made here too.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use ecs_discovery::config::Clusters;
+use ecs_discovery::inventory::{
+    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, ListedTask,
+    NetworkMode, NoHost, Snapshot, Task, TaskDefinition, TaskStatus,
+};
+use serde_json::{Map, Value};
+use simaws::{Describe, World};
+
+/// What a refresh without failures learns of a world, and the hosts of all container instances, needed or not.
+pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
+    let mut failures = Failures::default();
+    let clusters: Vec<ClusterRef> = match clusters {
+        Clusters::Named(clusters) => clusters.clone(),
+        Clusters::All => active(world).map(|cluster| world.cluster_arn(&cluster.name).as_str().into()).collect(),
+    };
+    let clusters: Vec<_> = clusters
+        .into_iter()
+        .map(|cluster| {
+            let known = active(world).find(|known| cluster.matches(&world.cluster_arn(&known.name)));
+            let tasks = known.map(|known| listed(world, known)).ok_or_else(|| failures.record(no_such_cluster()));
+            ClusterTasks { cluster, tasks }
+        })
+        .collect();
+    let definitions = clusters
+        .iter()
+        .flat_map(|cluster| cluster.tasks.iter().flatten())
+        .filter_map(|task| if let Fetched::Known(task) = &task.task { Some(task.definition.clone()) } else { None })
+        .map(|arn| (arn.clone(), definition(world, arn.as_str())))
+        .collect();
+    let hosts = active(world).flat_map(|cluster| {
+        cluster.container_instances.iter().map(|instance| {
+            let arn = world.container_instance_arn(&cluster.name, &instance.id);
+            (arn.as_str().into(), host(world, instance).map_or_else(Fetched::Gone, Fetched::Known))
+        })
+    });
+    Snapshot { clusters: Ok(clusters), definitions, hosts: hosts.collect(), failures }
+}
+
+fn active(world: &World) -> impl Iterator<Item = &simaws::Cluster> {
+    world.clusters.iter().filter(|cluster| cluster.status == "ACTIVE")
+}
+
+fn no_such_cluster() -> Failure {
+    Failure {
+        operation: "ListTasks",
+        cluster: None,
+        code: "ClusterNotFoundException".into(),
+        message: String::new(),
+        request_id: None,
+        calls: 1,
+        transient: false,
+    }
+}
+
+fn listed(world: &World, cluster: &simaws::Cluster) -> Vec<ListedTask> {
+    let tasks = cluster.tasks.iter().filter(|task| task.listed);
+    let listed = tasks.map(|known| ListedTask {
+        arn: world.task_arn(&cluster.name, &known.id).as_str().into(),
+        task: match known.describe {
+            Describe::Found => Fetched::Known(task(world, cluster, known)),
+            Describe::Missing => Fetched::Gone(()),
+            Describe::Omitted => panic!("task {} makes the refresh fail: no matter of golden worlds", known.id),
+        },
+    });
+    listed.collect()
+}
+
+fn task(world: &World, cluster: &simaws::Cluster, task: &simaws::Task) -> Task {
+    let arn = world.task_arn(&cluster.name, &task.id);
+    let has = |member: &str| !removed(member, &task.extra, &task.without);
+    let instance = task.container_instance.as_deref().map(|id| world.container_instance_arn(&cluster.name, id));
+    Task {
+        arn: arn.as_str().into(),
+        cluster: has("clusterArn").then(|| world.cluster_arn(&cluster.name).as_str().into()),
+        definition: world.task_definition_arn(&task.task_definition).as_str().into(),
+        group: task.group.as_deref().map(Into::into),
+        last_status: TaskStatus::from_aws(task.last_status.as_deref()),
+        told_to_stop: task.desired_status.as_deref() == Some("STOPPED"),
+        on_managed_instance: task.launch_type.as_deref() == Some("MANAGED_INSTANCES"),
+        container_instance: instance.map(|arn| arn.as_str().into()),
+        attachment_ipv4: task.attachments.iter().find_map(attached_ipv4),
+        containers: (task.containers.iter().filter(|_| has("containers")))
+            .map(|one| container(&world.container_arn(&cluster.name, &task.id, &one.name), one))
+            .collect(),
+    }
+}
+
+fn removed(member: &str, extra: &Map<String, Value>, without: &[String]) -> bool {
+    extra.get(member).is_some_and(Value::is_null) || without.iter().any(|name| name == member)
+}
+
+fn attached_ipv4(attachment: &Value) -> Option<Ipv4Addr> {
+    let details = attachment["details"].as_array().filter(|_| attachment["type"] == "ElasticNetworkInterface")?;
+    details.iter().filter(|detail| detail["name"] == "privateIPv4Address").find_map(|detail| read(&detail["value"]))
+}
+
+fn container(arn: &str, container: &simaws::Container) -> Container {
+    let arn = container.container_arn.as_deref().unwrap_or(arn);
+    let has_arn = !removed("containerArn", &container.extra, &container.without);
+    let interfaces = &container.network_interfaces;
+    Container {
+        name: container.name.as_str().into(),
+        arn: has_arn.then(|| arn.into()),
+        stopped: container.last_status.as_deref() == Some("STOPPED"),
+        ipv4: interfaces.iter().find_map(|interface| read(&interface["privateIpv4Address"])),
+        ipv6: interfaces.iter().find_map(|interface| read(&interface["ipv6Address"])),
+        bindings: container.network_bindings.iter().map(binding).collect(),
+    }
+}
+
+fn read<T: FromStr>(value: &Value) -> Option<T> {
+    value.as_str()?.parse().ok()
+}
+
+fn binding(row: &Value) -> Binding {
+    let container_ports = ports(&row["containerPort"], &row["containerPortRange"]);
+    Binding {
+        tcp: row["protocol"] == "tcp",
+        family: read::<IpAddr>(&row["bindIP"]).map(Family::from),
+        container_ports,
+        first_host_port: *ports(&row["hostPort"], &row["hostPortRange"]).start(),
+    }
+}
+
+fn ports(port: &Value, range: &Value) -> RangeInclusive<u16> {
+    let one = |text: &str| text.parse().expect("golden worlds have ports in their bindings");
+    match range.as_str().map(|range| range.split_once('-').unwrap_or((range, range))) {
+        Some((first, last)) => one(first)..=one(last),
+        None => one(&port.to_string())..=one(&port.to_string()),
+    }
+}
+
+fn definition(world: &World, arn: &str) -> Fetched<Arc<TaskDefinition>> {
+    let is_wanted = |one: &&simaws::TaskDefinition| world.task_definition_arn(&one.name()) == arn;
+    let Some(known) = world.task_definitions.iter().filter(|one| one.status != "DELETED").find(is_wanted) else {
+        return Fetched::Gone(());
+    };
+    Fetched::Known(Arc::new(TaskDefinition {
+        family: known.family.as_str().into(),
+        revision: i32::try_from(known.revision).unwrap(),
+        network_mode: NetworkMode::from_aws(known.network_mode.as_deref()),
+        containers: known.container_definitions.iter().map(container_definition).collect(),
+    }))
+}
+
+fn container_definition(container: &simaws::ContainerDefinition) -> ContainerDefinition {
+    let labels = container.docker_labels.iter();
+    ContainerDefinition {
+        name: container.name.as_str().into(),
+        image: container.image.as_deref().map(Into::into),
+        docker_labels: labels.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+    }
+}
+
+fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result<IpAddr, NoHost> {
+    let id = container_instance.ec2_instance_id.as_deref().filter(|_| container_instance.describe == Describe::Found);
+    let id = id.ok_or(NoHost::ContainerInstanceGone)?;
+    if id.starts_with("mi-") {
+        return Err(NoHost::External);
+    }
+    let instance = world.instances.iter().find(|instance| instance.instance_id == id).ok_or(NoHost::InstanceGone)?;
+    let address = instance.private_ip_address.as_ref().or(instance.ipv6_address.as_ref()).ok_or(NoHost::NoAddress)?;
+    Ok(address.parse().expect("golden worlds have addresses that are addresses"))
+}
