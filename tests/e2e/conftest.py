@@ -1,6 +1,7 @@
 """Fixtures: each gives one real part, and takes it away again."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def pytest_configure(config):
     if not PROMETHEUS_PROGRAMS:
         raise pytest.UsageError("no prometheus with promtool found; `tests/run e2e` gets one from Debian")
     config.binary = Path(binary).resolve()
+    # Told to end, the suite still ends what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # boto3 and urllib must not be led elsewhere by the settings of whoever runs the tests.
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
