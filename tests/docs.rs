@@ -1,0 +1,197 @@
+//! The README says what the program does: its tables, policies and command lines are compared with the code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use ecs_discovery::cli::{FLAGS, Flag, Parsed, Value, parse};
+use ecs_discovery::config::DYNAMIC_PORT_LABEL;
+use ecs_discovery::inventory::{NoHost, TaskStatus};
+use ecs_discovery::targets::SkipReason;
+use serde_json::Value as Json;
+
+const README: &str = include_str!("../README.md");
+
+/// Every AWS operation that the program calls.
+const CALLS: [&str; 7] = [
+    "ec2:DescribeInstances",
+    "ecs:DescribeContainerInstances",
+    "ecs:DescribeTaskDefinition",
+    "ecs:DescribeTasks",
+    "ecs:ListClusters",
+    "ecs:ListTasks",
+    "sts:AssumeRole",
+];
+
+/// The text of a section, without its heading.
+fn section(heading: &str) -> &'static str {
+    let (_, rest) = README.split_once(&format!("\n## {heading}\n")).expect(heading);
+    rest.split("\n## ").next().unwrap()
+}
+
+/// The code blocks of a language.
+fn blocks(language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = README.lines();
+    while let Some(line) = lines.next() {
+        if let Some(opened) = line.trim_start().strip_prefix("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim_start() != "```").collect();
+            if opened == language {
+                blocks.push(block.join("\n"));
+            }
+        }
+    }
+    assert!(!blocks.is_empty(), "no code block in {language}");
+    blocks
+}
+
+/// The rows of the only table of a section, without its head.
+fn rows(heading: &str) -> Vec<&'static str> {
+    section(heading).lines().filter(|line| line.starts_with("| ")).skip(1).collect()
+}
+
+fn assert_rows(heading: &str, expected: &[String]) {
+    assert!(rows(heading).iter().eq(expected), "the table of {heading:?} has to be\n{}\n", expected.join("\n"));
+}
+
+fn accepted(arguments: &[&str]) -> bool {
+    matches!(parse(arguments.iter().map(OsString::from)), Ok(Parsed::Run(_)))
+}
+
+fn json_blocks() -> Vec<Json> {
+    let parsed = |block: &String| serde_json::from_str(block).unwrap_or_else(|error| panic!("{error} in\n{block}"));
+    blocks("json").iter().map(parsed).collect()
+}
+
+/// One value or a list of them.
+fn texts(value: &Json) -> Vec<&str> {
+    value
+        .as_array()
+        .map_or_else(|| vec![value], |list| list.iter().collect())
+        .iter()
+        .filter_map(|v| v.as_str())
+        .collect()
+}
+
+#[test]
+fn the_flags_are_those_of_the_code() {
+    let row = |flag: &Flag| {
+        let takes = match flag.value {
+            Value::Switch => "bool".to_owned(),
+            Value::Text(name) => format!("`{name}`"),
+            Value::Duration => "duration".to_owned(),
+            Value::Integer => "integer".to_owned(),
+            Value::Word(words) => words.join(", "),
+        };
+        let default = if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
+        format!("| `-{}` | {takes} | {default} | {} |", flag.name, flag.help)
+    };
+    assert_rows("Flags", &FLAGS.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_help_lists_every_flag_with_its_default() {
+    let Ok(Parsed::Print(help)) = parse(["-help".into()]) else { panic!("-help prints") };
+    for flag in FLAGS {
+        let (_, rest) = help.split_once(&format!("\n  -{}=", flag.name)).expect(flag.name);
+        let entry = rest.split("\n  -").next().unwrap();
+        assert!(entry.contains(flag.help), "{entry}");
+        assert!(flag.default.is_empty() || entry.contains(&format!("[default: {}]", flag.default)), "{entry}");
+    }
+}
+
+/// Every reason, with an example of what it holds.
+fn reasons() -> Vec<SkipReason> {
+    use SkipReason::*;
+    let all = vec![
+        NoPortLabel("PROMETHEUS_EXPORTER_PORT".into()),
+        NoDynamicPortLabel,
+        FilteredOut,
+        InvalidPort("metrics".into()),
+        InvalidServerName("https://x".into()),
+        PortNotPublished(9102),
+        NotOnePublishedPort(2),
+        TaskNotUp(TaskStatus::Pending),
+        TaskStopping(Some(TaskStatus::Deactivating)),
+        TaskGone,
+        ContainerStopped,
+        NotInTaskDefinition,
+        TaskDefinitionGone,
+        DaemonTask,
+        NetworkModeNone,
+        UnknownNetworkMode("new".into()),
+        NoTaskAddress,
+        NoContainerInstance,
+        NoHostAddress(NoHost::ContainerInstanceGone),
+        NoHostAddress(NoHost::External),
+        NoHostAddress(NoHost::InstanceGone),
+        NoHostAddress(NoHost::NoAddress),
+    ];
+    for reason in &all {
+        // A new one does not compile here: add it above, and then to the README.
+        match reason {
+            NoPortLabel(_) | NoDynamicPortLabel | FilteredOut | InvalidPort(_) | InvalidServerName(_) => {}
+            PortNotPublished(_) | NotOnePublishedPort(_) | TaskNotUp(_) | TaskStopping(_) | TaskGone => {}
+            ContainerStopped | NotInTaskDefinition | TaskDefinitionGone | DaemonTask | NetworkModeNone => {}
+            UnknownNetworkMode(_) | NoTaskAddress | NoContainerInstance => {}
+            NoHostAddress(NoHost::ContainerInstanceGone | NoHost::External) => {}
+            NoHostAddress(NoHost::InstanceGone | NoHost::NoAddress) => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn the_skip_reasons_are_those_of_the_code() {
+    let row = |reason: &SkipReason| format!("| `{}` | {reason} | {} |", reason.code(), reason.remedy());
+    assert_rows("Why is my container no target?", &reasons().iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_docker_labels_are_the_defaults() {
+    let named: BTreeSet<&str> =
+        section("Docker labels").lines().filter_map(|line| line.strip_prefix("| `PROM")?.split('`').next()).collect();
+    let defaults = FLAGS.iter().map(|flag| flag.default).chain([DYNAMIC_PORT_LABEL]);
+    assert_eq!(named, defaults.filter_map(|default| default.strip_prefix("PROM")).collect());
+}
+
+#[test]
+fn the_policies_allow_the_calls_of_the_program_and_no_others() {
+    let blocks = json_blocks();
+    let statements = || blocks.iter().filter_map(|block| block["Statement"].as_array()).flatten();
+    let actions: BTreeSet<&str> = statements().flat_map(|statement| texts(&statement["Action"])).collect();
+    assert_eq!(actions, BTreeSet::from(CALLS));
+    // These take no condition on the cluster: one would deny them.
+    for statement in statements().filter(|statement| statement["Condition"].is_object()) {
+        let conditioned: Vec<&str> = texts(&statement["Action"]);
+        assert!(!conditioned.iter().any(|action| {
+            ["ecs:DescribeTaskDefinition", "ecs:ListClusters", "ec2:DescribeInstances"].contains(action)
+        }));
+    }
+}
+
+#[test]
+fn the_image_has_the_version_of_the_package() {
+    let versions: BTreeSet<&str> =
+        README.split("ecs-discovery:").skip(1).filter_map(|rest| rest.split([' ', '"', '\n']).next()).collect();
+    assert_eq!(versions, BTreeSet::from([env!("CARGO_PKG_VERSION")]));
+}
+
+#[test]
+fn every_command_line_is_accepted() {
+    let commands: Vec<String> = blocks("sh").iter().map(|block| block.replace("\\\n", " ")).collect();
+    let lines = commands.iter().flat_map(|block| block.lines()).filter_map(|line| line.split_once(" -config."));
+    let mut seen = 0;
+    for (program, flags) in lines {
+        assert!(program.ends_with("ecs-discovery") || program.contains("ecs-discovery:"), "{program}");
+        let flags = format!("-config.{flags}");
+        assert!(accepted(&flags.split_whitespace().collect::<Vec<_>>()), "{flags}");
+        seen += 1;
+    }
+    assert!(seen > 0, "no command line was found");
+    for block in json_blocks() {
+        for container in block["containerDefinitions"].as_array().into_iter().flatten() {
+            assert!(accepted(&texts(&container["command"])), "{container}");
+        }
+    }
+}
