@@ -1,0 +1,201 @@
+//! Which calls are made, and how many: in the first refresh, and in each later one.
+
+use serde_json::Value;
+use simaws::{Calls, Cluster, Container, ContainerInstance, Instance, Options, Task, TaskDefinition, World};
+
+use crate::fixtures::{PORT_LABEL, address, exporter, fargate, on_bridge, on_fargate, two_clusters};
+use crate::harness::{Ended, Scene};
+
+/// What a steady refresh of one small cluster asks.
+const STEADY: &[(&str, usize)] = &[("ecs:ListTasks", 1), ("ecs:DescribeTasks", 1)];
+
+/// A first refresh in which a container instance was looked up.
+const WITH_HOSTS: &[(&str, usize)] = &[
+    ("ecs:ListTasks", 1),
+    ("ecs:DescribeTasks", 1),
+    ("ecs:DescribeTaskDefinition", 1),
+    ("ecs:DescribeContainerInstances", 1),
+    ("ec2:DescribeInstances", 1),
+];
+
+/// A first refresh in which none was.
+const WITHOUT_HOSTS: &[(&str, usize)] =
+    &[("ecs:ListTasks", 1), ("ecs:DescribeTasks", 1), ("ecs:DescribeTaskDefinition", 1)];
+
+/// Runs one refresh, and then three, of a program without memory: these calls and no others. Returns the
+/// scene, with the calls of the three.
+fn costs(world: World, flags: &[&str], first: &[(&str, usize)], later: &[(&str, usize)], targets: usize) -> Scene {
+    let mut scene = Scene::of(world).flag("-config.cluster=prod");
+    for flag in flags {
+        scene = scene.flag(flag);
+    }
+    for refreshes in [1, 3] {
+        scene = scene.flag(&format!("-config.scrape-times={refreshes}"));
+        scene.aws.take_calls();
+        let ended: Ended = scene.run();
+        assert_eq!((ended.code, scene.groups().len()), (Some(0), targets), "{}", ended.stderr);
+        let expected: Vec<_> = first.iter().chain((1..refreshes).flat_map(|_| later)).copied().collect();
+        assert_eq!(scene.aws.calls(), Calls::of(&expected), "{refreshes} refreshes");
+        assert_eq!(scene.aws.calls().throttled(), 0);
+    }
+    scene
+}
+
+/// The cluster `prod` with tasks on one instance, and the definition that they share.
+fn on_an_instance(definition: TaskDefinition, tasks: impl IntoIterator<Item = Task>) -> World {
+    let mut prod = Cluster::new("prod").with_container_instance(ContainerInstance::new("ci-1", "i-1"));
+    prod.tasks.extend(tasks);
+    World::default().with_cluster(prod).with_task_definition(definition).with_instance(Instance::new("i-1", "10.1.0.1"))
+}
+
+#[test]
+fn fargate_needs_no_hosts() {
+    costs(fargate(3), &[], WITHOUT_HOSTS, STEADY, 3);
+}
+
+#[test]
+fn a_cluster_without_tasks_is_only_listed() {
+    let nothing = World::default().with_cluster(Cluster::new("prod"));
+    costs(nothing, &[], &[("ecs:ListTasks", 1)], &[("ecs:ListTasks", 1)], 0);
+}
+
+#[test]
+fn bridge_mode_asks_for_a_host_once() {
+    let tasks = (0..3).map(|n| on_bridge(&format!("t-{n}"), "api:1", "ci-1", 32768 + n));
+    costs(on_an_instance(exporter("api", 1, "bridge"), tasks), &[], WITH_HOSTS, STEADY, 3);
+}
+
+#[test]
+fn host_mode_asks_for_a_host_once() {
+    let task = Task::ec2("t-1", "node:1", "ci-1").with_container(Container::new("app"));
+    costs(on_an_instance(exporter("node", 1, "host"), [task]), &[], WITH_HOSTS, STEADY, 1);
+}
+
+#[test]
+fn awsvpc_on_an_instance_needs_no_hosts() {
+    let task = Task::ec2("t-1", "web:1", "ci-1").container("app", "10.0.0.1");
+    costs(on_an_instance(exporter("web", 1, "awsvpc"), [task]), &[], WITHOUT_HOSTS, STEADY, 1);
+}
+
+#[test]
+fn a_server_name_needs_no_hosts() {
+    let labels = [(PORT_LABEL, "9102"), ("PROMETHEUS_EXPORTER_SERVER_NAME", "api.example.com")];
+    let definition = TaskDefinition::new("api", 1, "bridge").container("app", &labels);
+    costs(on_an_instance(definition, [on_bridge("t-1", "api:1", "ci-1", 32768)]), &[], WITHOUT_HOSTS, STEADY, 1);
+}
+
+#[test]
+fn containers_without_a_label_need_no_hosts() {
+    let definition = TaskDefinition::new("api", 1, "bridge").container("app", &[("team", "x")]);
+    costs(on_an_instance(definition, [on_bridge("t-1", "api:1", "ci-1", 32768)]), &[], WITHOUT_HOSTS, STEADY, 0);
+}
+
+/// EC2 refuses the ids of ECS Anywhere machines.
+#[test]
+fn ecs_anywhere_machines_are_not_asked_of_ec2() {
+    let mut world = on_an_instance(
+        exporter("api", 1, "bridge"),
+        [on_bridge("t-1", "api:1", "ci-1", 32768).launch_type("EXTERNAL")],
+    );
+    world.cluster_mut("prod").container_instance_mut("ci-1").ec2_instance_id = Some("mi-0123456789abcdef0".to_owned());
+    costs(world, &[], &WITH_HOSTS[..4], STEADY, 0);
+}
+
+#[test]
+fn two_hundred_and_fifty_tasks_are_three_pages_and_three_batches() {
+    let pages = &[("ecs:ListTasks", 3), ("ecs:DescribeTasks", 3), ("ecs:DescribeTaskDefinition", 1)];
+    costs(fargate(250), &[], pages, &pages[..2], 250);
+}
+
+#[test]
+fn four_hundred_and_fifty_instances_are_three_calls_of_ec2() {
+    let mut world = World::default().with_task_definition(exporter("api", 1, "bridge"));
+    let mut prod = Cluster::new("prod");
+    for n in 0..450 {
+        let (instance, container_instance) = (format!("i-{n:017x}"), format!("ci-{n}"));
+        prod.add_task(on_bridge(&format!("t-{n}"), "api:1", &container_instance, 32768));
+        prod.add_container_instance(ContainerInstance::new(&container_instance, &instance));
+        world.add_instance(Instance::new(&instance, &address(n)));
+    }
+    world.add_cluster(prod);
+    let first = &[
+        ("ecs:ListTasks", 5),
+        ("ecs:DescribeTasks", 5),
+        ("ecs:DescribeTaskDefinition", 1),
+        ("ecs:DescribeContainerInstances", 5),
+        ("ec2:DescribeInstances", 3),
+    ];
+    costs(world, &[], first, &first[..2], 450);
+}
+
+/// EC2 hides them from a filtered listing otherwise, and may not know the parameter where nobody needs it.
+#[test]
+fn managed_instances_are_asked_for_as_such_and_others_are_not() {
+    let included = |scene: &Scene| -> Vec<Value> {
+        let requests = scene.aws.calls().requests("ec2:DescribeInstances");
+        requests.into_iter().map(|request| request["IncludeManagedResources"].clone()).collect()
+    };
+    let task = || on_bridge("t-1", "api:1", "ci-1", 32768);
+    let scene = costs(on_an_instance(exporter("api", 1, "bridge"), [task()]), &[], WITH_HOSTS, STEADY, 1);
+    assert_eq!(included(&scene), [Value::Null]);
+    let mut world = on_an_instance(exporter("api", 1, "bridge"), [task().launch_type("MANAGED_INSTANCES")]);
+    world.instance_mut("i-1").managed = true;
+    let scene = costs(world, &[], WITH_HOSTS, STEADY, 1);
+    assert_eq!(included(&scene), ["true"]);
+}
+
+#[test]
+fn all_clusters_cost_one_listing_more() {
+    let first = [
+        ("ecs:ListClusters", 1),
+        ("ecs:ListTasks", 2),
+        ("ecs:DescribeTasks", 2),
+        ("ecs:DescribeTaskDefinition", 4),
+        ("ecs:DescribeContainerInstances", 2),
+        ("ec2:DescribeInstances", 1),
+    ];
+    costs(two_clusters(), &["-config.cluster="], &first, &first[..3], 4);
+}
+
+#[test]
+fn a_role_is_assumed_once() {
+    let role = "-config.role-arn=arn:aws:iam::123456789012:role/reader";
+    let first = [&[("sts:AssumeRole", 1)], WITH_HOSTS].concat();
+    let world = on_an_instance(exporter("api", 1, "bridge"), [on_bridge("t-1", "api:1", "ci-1", 32768)]);
+    let scene = costs(world, &[role], &first, STEADY, 1);
+    let signed_by = scene.aws.calls().access_keys("ecs:ListTasks");
+    assert!(signed_by.iter().all(|key| key.starts_with("ASIA-reader-")), "{signed_by:?}");
+}
+
+#[test]
+fn a_definition_that_does_not_exist_is_not_asked_for_again_at_once() {
+    let mut world = fargate(1);
+    world.cluster_mut("prod").add_task(on_fargate("lost", "lost:7", "10.9.9.9"));
+    let first = [STEADY, &[("ecs:DescribeTaskDefinition", 2)]].concat();
+    costs(world, &[], &first, STEADY, 1);
+}
+
+#[test]
+fn definitions_of_tasks_that_are_going_are_not_asked_for() {
+    let mut world = fargate(1);
+    let gone = on_fargate("gone", "gone:1", "10.9.9.9").last_status("STOPPING").desired_status("STOPPED");
+    world.cluster_mut("prod").add_task(gone);
+    costs(world, &[], WITHOUT_HOSTS, STEADY, 1);
+}
+
+/// AWS allows a burst of 50 DescribeTaskDefinition and 20 a second after that.
+#[test]
+fn a_cold_start_with_many_definitions_is_slow_rather_than_throttled() {
+    let mut world = World::default();
+    let mut prod = Cluster::new("prod");
+    for n in 0..120 {
+        let definition = exporter(&format!("web-{n}"), 1, "awsvpc");
+        prod.add_task(on_fargate(&format!("t-{n}"), &definition.name(), &address(n)));
+        world.add_task_definition(definition);
+    }
+    let mut scene = Scene::of(world.with_cluster(prod)).flag("-config.cluster=prod").flag("-config.scrape-times=1");
+    scene.aws.set_options(Options { quotas: true, ..Options::default() });
+    assert_eq!(scene.run().code, Some(0));
+    assert_eq!((scene.groups().len(), scene.aws.calls().throttled()), (120, 0));
+    assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 120);
+}

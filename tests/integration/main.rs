@@ -1,0 +1,29 @@
+//! The real program over HTTP against the simulated AWS: faults, restarts, the file, signals, call budgets.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`faults`] | whatever AWS does, no target is lost and the others follow |
+//! | [`refusals`] | the answers that ask for more care than a fault of every call |
+//! | [`restart`] | the file that is there already is the last good state, or is not |
+//! | [`output`] | the file: whole, its mode, its time, its place; and what cannot be written |
+//! | [`lifecycle`] | start, end, exit codes, signals, where region and credentials come from |
+//! | [`budgets`] | which calls are made, and how many |
+//! | [`harness`], [`fixtures`] | the parts put together; the worlds |
+//!
+//! No test sleeps or counts on a time that something takes: each waits for a condition, with a deadline.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod budgets;
+mod faults;
+mod fixtures;
+mod harness;
+mod lifecycle;
+mod output;
+mod refusals;
+mod restart;
