@@ -36,7 +36,7 @@ fn fetched<T: std::fmt::Debug + Clone, G: std::fmt::Debug + Clone>(
     gone: impl Strategy<Value = G>,
 ) -> impl Strategy<Value = Fetched<T, G>> {
     prop_oneof![
-        8 => known.prop_map(Fetched::Known),
+        14 => known.prop_map(Fetched::Known),
         1 => gone.prop_map(Fetched::Gone),
         1 => a_failure().prop_map(Fetched::Unknown),
     ]
@@ -44,9 +44,9 @@ fn fetched<T: std::fmt::Debug + Clone, G: std::fmt::Debug + Clone>(
 
 /// What a refresh may learn, and a bit more.
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
-    let definitions = hash_map(definition_arn(), fetched(definition().prop_map(Arc::new), Just(())), 0..5);
-    let hosts = hash_map(instance_arn(), fetched(any::<IpAddr>(), no_host()), 0..3);
-    (vec(cluster(), 0..3), definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
+    let definitions = hash_map(definition_arn(), fetched(definition().prop_map(Arc::new), Just(())), 4);
+    let hosts = hash_map(instance_arn(), fetched(any::<IpAddr>(), no_host()), 3);
+    (vec(cluster(), 0..4), definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
         |(clusters, definitions, hosts, failure)| Snapshot {
             clusters: failure.map_or_else(|| Ok(numbered(clusters)), Err),
             definitions: definitions.into_iter().map(|(arn, one)| (arn.as_str().into(), one)).collect(),
@@ -77,12 +77,12 @@ fn with_arn(mut task: Fetched<Task>, arn: &TaskArn) -> Fetched<Task> {
 }
 
 fn cluster() -> impl Strategy<Value = Result<Vec<Fetched<Task>>, FailureId>> {
-    prop_oneof![9 => vec(fetched(task(), Just(())), 0..5).prop_map(Ok), 1 => a_failure().prop_map(Err)]
+    prop_oneof![9 => vec(fetched(task(), Just(())), 0..7).prop_map(Ok), 1 => a_failure().prop_map(Err)]
 }
 
 fn definition_arn() -> impl Strategy<Value = String> {
-    select(&["task-definition/a:1", "task-definition/b:1", "task-definition/b:2", "daemon-task-definition/d:1"][..])
-        .prop_map(|name| format!("{ACCOUNT}:{name}"))
+    let ordinary = select(&["task-definition/a:1", "task-definition/b:1", "task-definition/b:2"][..]);
+    prop_oneof![12 => ordinary, 1 => Just("daemon-task-definition/d:1")].prop_map(|name| format!("{ACCOUNT}:{name}"))
 }
 
 fn instance_arn() -> impl Strategy<Value = String> {
@@ -95,42 +95,49 @@ fn no_host() -> impl Strategy<Value = NoHost> {
 
 fn task() -> impl Strategy<Value = Task> {
     let status = prop_oneof![
-        6 => Just("RUNNING"),
-        3 => select(&["ACTIVATING", "PENDING", "DEACTIVATING", "STOPPED", "", "WAITING"][..]),
+        12 => Just("RUNNING"),
+        1 => Just("ACTIVATING"),
+        2 => select(&["PENDING", "DEACTIVATING", "STOPPED", "", "WAITING"][..]),
     ];
-    let place = (option::of(instance_arn()), option::of(any::<Ipv4Addr>()), any::<bool>());
+    let addresses = (option::of(any::<Ipv4Addr>()), option::of(any::<Ipv6Addr>()));
+    let place = (option::of(instance_arn()), option::of(any::<Ipv4Addr>()), addresses);
     let words = (definition_arn(), status, option::of(text()), option::of(Just(format!("{ACCOUNT}:cluster/c0"))));
-    let containers = vec(container(), 0..4);
+    let containers = vec((container(), any::<bool>()), 0..4);
     (words, place, prop::bool::weighted(0.1), containers).prop_map(
-        |((definition, status, group, cluster), (instance, attachment_ipv4, managed), told_to_stop, containers)| Task {
-            arn: "".into(),
-            cluster: cluster.map(|arn| arn.as_str().into()),
-            definition: definition.as_str().into(),
-            group: group.map(Into::into),
-            last_status: TaskStatus::from_aws(Some(status)),
-            told_to_stop,
-            on_managed_instance: managed,
-            container_instance: instance.map(|arn| arn.as_str().into()),
-            attachment_ipv4,
-            containers,
+        |((definition, status, group, cluster), (instance, attachment_ipv4, addresses), told_to_stop, containers)| {
+            Task {
+                arn: "".into(),
+                cluster: cluster.map(|arn| arn.as_str().into()),
+                definition: definition.as_str().into(),
+                group: group.map(Into::into),
+                last_status: TaskStatus::from_aws(Some(status)),
+                told_to_stop,
+                on_managed_instance: false,
+                container_instance: instance.map(|arn| arn.as_str().into()),
+                attachment_ipv4,
+                containers: containers.into_iter().map(|(one, shown)| at(one, addresses, shown)).collect(),
+            }
         },
     )
 }
 
 fn name() -> impl Strategy<Value = &'static str> {
-    select(&["app", "sidecar", "db", ""][..])
+    prop_oneof![6 => Just("app"), 3 => Just("proxy"), 1 => Just("")]
+}
+
+/// A container at its task's network interface, which is the same for all of them, and shown at some.
+fn at(container: Container, (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>), shown: bool) -> Container {
+    if shown { Container { ipv4, ipv6, ..container } } else { container }
 }
 
 fn container() -> impl Strategy<Value = Container> {
-    let addresses = (option::of(any::<Ipv4Addr>()), option::of(any::<Ipv6Addr>()));
-    (name(), option::of(text()), prop::bool::weighted(0.1), addresses, vec(binding(), 0..4)).prop_map(
-        |(name, arn, stopped, (ipv4, ipv6), bindings)| Container {
+    (name(), option::of(text()), prop::bool::weighted(0.1), vec(binding(), 0..4)).prop_map(
+        |(name, arn, stopped, bindings)| Container {
             name: name.into(),
             arn: arn.map(Into::into),
             stopped,
-            ipv4,
-            ipv6,
             bindings,
+            ..Container::default()
         },
     )
 }
@@ -152,8 +159,13 @@ fn binding() -> impl Strategy<Value = Binding> {
 }
 
 fn definition() -> impl Strategy<Value = TaskDefinition> {
-    let mode = select(&["awsvpc", "bridge", "host", "none", "default", "", "new"][..]);
-    (text(), any::<i32>(), mode, btree_map(name(), container_definition(), 0..4)).prop_map(
+    let mode = prop_oneof![
+        4 => Just("awsvpc"),
+        4 => Just("bridge"),
+        2 => Just("host"),
+        1 => select(&["none", "default", "", "new"][..]),
+    ];
+    (text(), any::<i32>(), mode, btree_map(name(), container_definition(), 1..4)).prop_map(
         |(family, revision, mode, containers)| TaskDefinition {
             family: family.into(),
             revision,
@@ -171,7 +183,7 @@ fn container_definition() -> impl Strategy<Value = ContainerDefinition> {
     let ports =
         prop_oneof![4 => port().prop_map(|port| port.to_string()), 1 => Just("80,9102/m,x".into()), 1 => text()];
     let labels = (
-        option::weighted(0.9, ports.prop_map(|text| ("PORT", text))),
+        option::weighted(0.95, ports.prop_map(|text| ("PORT", text))),
         option::weighted(0.3, server.prop_map(|text| ("SERVER", text))),
         option::weighted(0.3, text().prop_map(|text| ("OTHER", text))),
         option::weighted(0.5, select(&["1", "0"][..]).prop_map(|text| (DYNAMIC_PORT_LABEL, text.to_owned()))),
