@@ -8,7 +8,7 @@ use ecs_discovery::inventory::{
     Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, ListedTask,
     NetworkMode, NoHost, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
 };
-use proptest::collection::{btree_map, hash_map, vec};
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -42,18 +42,28 @@ fn fetched<T: std::fmt::Debug + Clone, G: std::fmt::Debug + Clone>(
     ]
 }
 
-/// What a refresh may learn, and a bit more.
+/// The task definitions that ECS describes, and one that it does not.
+const DEFINITIONS: [&str; 3] = ["task-definition/a:1", "task-definition/b:1", "task-definition/b:2"];
+const DAEMON: &str = "daemon-task-definition/d:1";
+const INSTANCES: [&str; 2] = ["container-instance/c0/1", "container-instance/c0/2"];
+
+/// What a refresh may learn, and a bit more: what tasks name need not be there.
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
-    let definitions = hash_map(definition_arn(), fetched(definition().prop_map(Arc::new), Just(())), 4);
-    let hosts = hash_map(instance_arn(), fetched(any::<IpAddr>(), no_host()), 3);
-    (vec(cluster(), 0..4), definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
+    let definitions = vec(fetched(definition().prop_map(Arc::new), Just(())), 2..=DEFINITIONS.len());
+    let hosts = vec(fetched(any::<IpAddr>(), no_host()), 1..=INSTANCES.len());
+    let clusters = vec(cluster(), 0..4);
+    (clusters, definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
         |(clusters, definitions, hosts, failure)| Snapshot {
             clusters: failure.map_or_else(|| Ok(numbered(clusters)), Err),
-            definitions: definitions.into_iter().map(|(arn, one)| (arn.as_str().into(), one)).collect(),
-            hosts: hosts.into_iter().map(|(arn, one)| (arn.as_str().into(), one)).collect(),
+            definitions: DEFINITIONS.map(|name| arn(name).as_str().into()).into_iter().zip(definitions).collect(),
+            hosts: INSTANCES.map(|name| arn(name).as_str().into()).into_iter().zip(hosts).collect(),
             failures: failures().0,
         },
     )
+}
+
+fn arn(resource: &str) -> String {
+    format!("{ACCOUNT}:{resource}")
 }
 
 /// Gives every task an ARN of its own: AWS's are unique.
@@ -61,7 +71,7 @@ fn numbered(clusters: Vec<Result<Vec<Fetched<Task>>, FailureId>>) -> Vec<Cluster
     let numbered = clusters.into_iter().enumerate().map(|(cluster, tasks)| ClusterTasks {
         cluster: format!("c{cluster}").as_str().into(),
         tasks: tasks.map(|tasks| {
-            let arn = |task| format!("{ACCOUNT}:task/c{cluster}/{task}").as_str().into();
+            let arn = |task| TaskArn::from(arn(&format!("task/c{cluster}/{task}")).as_str());
             let tasks = tasks.into_iter().enumerate().map(|(at, task)| (arn(at), task));
             tasks.map(|(arn, task)| ListedTask { task: with_arn(task, &arn), arn }).collect()
         }),
@@ -81,12 +91,11 @@ fn cluster() -> impl Strategy<Value = Result<Vec<Fetched<Task>>, FailureId>> {
 }
 
 fn definition_arn() -> impl Strategy<Value = String> {
-    let ordinary = select(&["task-definition/a:1", "task-definition/b:1", "task-definition/b:2"][..]);
-    prop_oneof![12 => ordinary, 1 => Just("daemon-task-definition/d:1")].prop_map(|name| format!("{ACCOUNT}:{name}"))
+    prop_oneof![12 => select(&DEFINITIONS[..]), 1 => Just(DAEMON)].prop_map(arn)
 }
 
 fn instance_arn() -> impl Strategy<Value = String> {
-    select(&["ci-1", "ci-2", "ci-3"][..]).prop_map(|id| format!("{ACCOUNT}:container-instance/{id}"))
+    select(&INSTANCES[..]).prop_map(arn)
 }
 
 fn no_host() -> impl Strategy<Value = NoHost> {
@@ -101,7 +110,7 @@ fn task() -> impl Strategy<Value = Task> {
     ];
     let addresses = (option::of(any::<Ipv4Addr>()), option::of(any::<Ipv6Addr>()));
     let place = (option::of(instance_arn()), option::of(any::<Ipv4Addr>()), addresses);
-    let words = (definition_arn(), status, option::of(text()), option::of(Just(format!("{ACCOUNT}:cluster/c0"))));
+    let words = (definition_arn(), status, option::of(text()), option::of(Just(arn("cluster/c0"))));
     let containers = vec((container(), any::<bool>()), 0..4);
     (words, place, prop::bool::weighted(0.1), containers).prop_map(
         |((definition, status, group, cluster), (instance, attachment_ipv4, addresses), told_to_stop, containers)| {
