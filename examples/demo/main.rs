@@ -68,7 +68,8 @@ fn on_stage(keep: bool) -> Outcome<()> {
 fn demo(place: &Path, curtain: Option<Receiver<()>>) -> Outcome<()> {
     println!("ecs-discovery between a simulated AWS and real HTTP exporters, all on this machine's loopback");
     let file = place.join("ecs_file_sd.yml");
-    let start = Start::new()?;
+    // Once more with other ports, should something have taken one between the look and the leap.
+    let start = Start::new().or_else(|_| Start::new())?;
     let aws = SimAws::start_blocking(start.world.clone())?;
     show_world(&start);
     let reader = Reader::start(file.clone());
