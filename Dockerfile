@@ -4,25 +4,24 @@
 #
 # amd64 and arm64, each built on its own kind: natively, or under emulation by
 # `docker buildx build --platform linux/arm64 .`. Nothing here needs BuildKit: Docker's classic builder
-# and buildah will do. Compiling aws-sdk-ec2 takes about 9 GB of memory. tests/image tries all this.
+# and buildah will do. Compiling aws-sdk-ec2 takes about 9 GB of memory.
+# tests/image builds it and tries it out.
 
 # At least the rust-version of Cargo.toml. The slim image brings what aws-lc-sys (the TLS library's
 # C part) and the linker need, gcc and libc6-dev, and CA certificates.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 
-# Static, so that the final stage needs no C library. It takes a --target, even though that is the
-# machine's own, because without one the flag would hit build scripts and procedural macros as well,
-# and the latter cannot be static. Asked of rustc rather than of TARGETARCH, which only BuildKit sets.
-# glibc rather than musl: the image has its target, and musl's allocator is slow. A static glibc has
-# the `files` and `dns` name services built in (2.34 and later), and those two are its default, so
-# names resolve with /etc/hosts and /etc/resolv.conf, which the container engine brings, and without
-# nsswitch.conf.
+# Static, so that the final stage needs no C library. The flag takes a --target, although that is this
+# very machine's: without one it would reach build scripts and procedural macros too, and the latter
+# cannot be static. rustc is asked for it, because only BuildKit sets TARGETARCH.
+# A static glibc resolves names from /etc/hosts and by DNS without any file of its own: both services are
+# in libc.a since 2.34, and they are the default where there is no nsswitch.conf.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies, in a layer that only a change to a manifest or to the lock file builds anew.
-# Empty sources stand in for ours. The simulated AWS is a test's dependency: cargo wants to see its
-# manifest and a source file, but downloads and compiles nothing for it.
+# Empty sources stand in for ours. The simulated AWS is only for tests: cargo wants to see its manifest
+# and a source file, but downloads and compiles nothing for it.
 COPY Cargo.toml Cargo.lock ./
 COPY tests/simaws/Cargo.toml tests/simaws/
 RUN mkdir -p src tests/simaws/src \
