@@ -2,6 +2,8 @@
 //!
 //! Equal groups give equal bytes. Format: Prometheus documentation, "Configuration", `<file_sd_config>`.
 
+mod yaml;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
@@ -30,7 +32,7 @@ impl Format {
 }
 
 /// Targets, and the labels that they share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetGroup {
     /// `host:port` each; ours have one to a group.
@@ -55,7 +57,7 @@ impl PartialOrd for TargetGroup {
 }
 
 /// Labels in the order in which they are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(Vec<(Shared, Shared)>);
 
 impl Labels {
@@ -117,24 +119,21 @@ impl<'de> Deserialize<'de> for Labels {
 
 /// The groups as a file. Never empty: where there is nothing it says `[]`.
 pub fn render(groups: &[TargetGroup], format: Format) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(groups.len() * 512 + 3);
-    // Serializing strings into memory has nothing that can fail, and an unfinished file must not go on.
-    #[allow(clippy::expect_used)]
-    match format {
-        Format::Yaml => serde_yaml::to_writer(&mut bytes, groups).expect("strings are YAML"),
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut bytes, groups).expect("strings are JSON");
-            bytes.push(b'\n');
-        }
-    }
-    bytes
+    let text = match format {
+        Format::Yaml => yaml::render(groups),
+        // Strings in memory have nothing that can fail, and an unfinished file must not go on.
+        #[allow(clippy::expect_used)]
+        Format::Json => serde_json::to_string_pretty(groups).expect("strings are JSON") + "\n",
+    };
+    text.into_bytes()
 }
 
 /// Reads what [`render`] or the original program wrote, strictly: a field that Prometheus does not know
-/// is an error. An empty YAML file has no groups.
+/// is an error. An empty file has no groups.
 pub fn parse(bytes: &[u8], format: Format) -> Result<Vec<TargetGroup>, String> {
     match format {
         Format::Yaml => serde_yaml::from_slice::<Option<_>>(bytes).map(Option::unwrap_or_default).map_err(one_line),
+        Format::Json if bytes.trim_ascii().is_empty() => Ok(Vec::new()),
         Format::Json => serde_json::from_slice(bytes).map_err(one_line),
     }
 }
@@ -158,7 +157,7 @@ mod tests {
     fn nothing_is_an_empty_list() {
         assert_eq!(render(&[], Format::Yaml), b"[]\n");
         assert_eq!(render(&[], Format::Json), b"[]\n");
-        assert_eq!(parse(b"", Format::Yaml), Ok(vec![]));
+        assert_eq!([Format::Yaml, Format::Json].map(|format| parse(b"\n", format)), [Ok(vec![]), Ok(vec![])]);
     }
 
     #[test]
@@ -183,7 +182,7 @@ mod tests {
             assert!(parse(text.as_bytes(), Format::Yaml).is_err(), "{text:?}");
         }
         assert!(parse(&[0xff, 0xfe, 0x00], Format::Yaml).is_err());
-        assert!(parse(b"", Format::Json).is_err());
+        assert!(parse(b"nothing", Format::Json).is_err());
     }
 
     #[test]
