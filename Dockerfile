@@ -32,12 +32,10 @@ RUN mkdir -p src tests/simaws/src \
 
 # The program. Cargo goes by modification times, and COPY keeps those of the working copy, which are
 # older than the empty sources built above: without the touch the empty program would pass as fresh.
-# `cargo rustc` gives a flag to the last link alone: relative addresses are packed, which takes 0.6 MB off
-# a static binary of 9.3 MB. A linker that cannot do it (arm64's in bookworm) says so and goes on.
 COPY src src
 RUN touch src/lib.rs src/main.rs \
- && cargo rustc --locked --release --package ecs-discovery --bin ecs-discovery \
-        --target "$(rustc --print host-tuple)" -- -C link-arg=-Wl,-z,pack-relative-relocs
+ && cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+        --target "$(rustc --print host-tuple)"
 
 # The final root, file by file.
 # - The binary's second name is where the original's image has it, for task definitions that name it.

@@ -20,6 +20,28 @@ pub struct Config {
     pub refresh: RefreshConfig,
     /// What to log.
     pub log: LogConfig,
+    /// Where to answer requests, where asked to.
+    pub web: Option<WebConfig>,
+}
+
+/// Where to answer requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebConfig {
+    /// The address to listen at.
+    pub listen: ListenAddress,
+    /// The path of the metrics.
+    pub telemetry_path: String,
+    /// The flags in force with their values, secrets apart, to be shown.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+/// `host:port`, or `:port` for every address of the machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenAddress {
+    /// A host name or an address; none for every address.
+    pub host: Option<String>,
+    /// The port; 0 lets the system choose.
+    pub port: u16,
 }
 
 /// Where and as whom to ask AWS.
@@ -30,7 +52,18 @@ pub struct AwsConfig {
     /// The region, where it is not left to the environment.
     pub region: Option<String>,
     /// The role to assume before calling AWS.
-    pub role_arn: Option<String>,
+    pub role: Option<Role>,
+    /// Whether to keep what only [`Rules::meta_labels`] needs.
+    pub details: bool,
+}
+
+/// A role to assume.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<String>,
 }
 
 /// The clusters to scan.
@@ -55,6 +88,8 @@ pub struct Rules {
     pub path_label: String,
     /// Docker label: `__scheme__`.
     pub scheme_label: String,
+    /// Whether to add `__meta_ecs_*` labels.
+    pub meta_labels: bool,
 }
 
 /// How the ports to scrape are found.
@@ -86,6 +121,8 @@ pub struct LabelFilter {
 /// Where the targets go.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
+    /// Nowhere: the targets are only served over HTTP.
+    Nowhere,
     /// Standard output, as YAML.
     Stdout,
     /// A file that is replaced atomically.

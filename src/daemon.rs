@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time;
 
 use crate::config::{RefreshConfig, Rules};
 use crate::file_sd::TargetGroup;
-use crate::inventory::{Failure, FailureId, Failures, Snapshot};
+use crate::inventory::{Failure, FailureId, Snapshot};
 use crate::last_good::stand_in;
 use crate::output::{Earlier, Output};
-use crate::targets::{Derived, Skipped, derive};
-use crate::telemetry;
+use crate::targets::{Derived, derive};
+use crate::telemetry::Telemetry;
 use crate::writer::{WriteError, Written};
 
 /// Where snapshots come from.
@@ -29,12 +30,15 @@ pub struct Daemon<S> {
     rules: Rules,
     output: Output,
     last_good: LastGood,
+    /// The targets that were last put out.
+    in_output: Arc<Vec<TargetGroup>>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// The targets as of the last refresh.
 enum LastGood {
     /// These, which stand in for what a refresh cannot learn.
-    Known(Vec<TargetGroup>),
+    Known(Arc<Vec<TargetGroup>>),
     /// There is a file, and it does not say: only a refresh that learned everything may replace it.
     Unreadable(String),
 }
@@ -42,16 +46,16 @@ enum LastGood {
 /// How a refresh went.
 #[derive(Debug)]
 pub struct Refresh {
-    /// The targets after it.
-    pub targets: Vec<TargetGroup>,
-    /// How many of them are new.
+    /// What was learned.
+    pub snapshot: Snapshot,
+    /// What follows from that alone.
+    pub derived: Derived,
+    /// The targets after it, earlier ones that stand in included.
+    pub targets: Arc<Vec<TargetGroup>>,
+    /// How many of them are new in the output.
     pub added: usize,
-    /// How many earlier ones are no more.
+    /// How many that were there are no more.
     pub removed: usize,
-    /// The containers that are no targets.
-    pub skipped: Vec<Skipped>,
-    /// What failed.
-    pub failures: Failures,
     /// How many earlier groups stand in, by failure.
     pub kept: BTreeMap<FailureId, usize>,
     /// What became of the file.
@@ -76,7 +80,12 @@ pub enum Outcome {
 impl Refresh {
     /// Whether anything failed, though what was learned is written.
     pub fn failed(&self) -> bool {
-        !self.failures.is_empty() || matches!(self.output, Outcome::Failed(_))
+        !self.snapshot.failures.is_empty() || matches!(self.output, Outcome::Failed(_))
+    }
+
+    /// Whether the targets are in force: whoever reads them may rely on them.
+    pub fn in_force(&self) -> bool {
+        !matches!(self.output, Outcome::LeftAlone(_) | Outcome::NothingKnown)
     }
 }
 
@@ -87,9 +96,14 @@ pub struct LastRefreshFailed;
 
 impl<S: Source> Daemon<S> {
     /// Starts from what the output holds already, so that a restart during an outage loses nothing.
-    pub fn new(source: S, rules: Rules, output: Output) -> Self {
+    pub fn new(source: S, rules: Rules, output: Output, telemetry: Arc<Telemetry>) -> Self {
         let last_good = match output.earlier() {
-            Earlier::Groups(groups) => LastGood::Known(groups),
+            Earlier::Nothing => LastGood::Known(Arc::default()),
+            Earlier::Groups(groups) => {
+                let groups = Arc::new(groups);
+                telemetry.restored(&groups);
+                LastGood::Known(groups)
+            }
             Earlier::Unreadable(why) => {
                 tracing::warn!(
                     why,
@@ -98,23 +112,28 @@ impl<S: Source> Daemon<S> {
                 LastGood::Unreadable(why)
             }
         };
-        Self { source, rules, output, last_good }
+        let in_output = match &last_good {
+            LastGood::Known(groups) => groups.clone(),
+            LastGood::Unreadable(_) => Arc::default(),
+        };
+        Self { source, rules, output, last_good, in_output, telemetry }
     }
 
-    /// Refreshes at once and then at each interval. A refresh that takes longer makes the ticks that it
-    /// missed be skipped.
-    pub async fn run(&mut self, refresh: RefreshConfig) -> Result<(), LastRefreshFailed> {
-        let mut ticks = interval(refresh.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut left = refresh.limit.map(|limit| limit.get());
+    /// Refreshes at once and then at each interval. After a refresh that takes longer, the next one waits
+    /// for the next tick: refreshes back to back would leave AWS no rest. (Tokio's intervals make one up.)
+    pub async fn run(&mut self, when: RefreshConfig) -> Result<(), LastRefreshFailed> {
+        let start = time::Instant::now();
+        let mut left = when.limit.map(|limit| limit.get());
         loop {
-            ticks.tick().await;
+            self.telemetry.refresh_begins();
             let refresh = self.refresh_once().await;
-            telemetry::report(&refresh);
+            let failed = refresh.failed();
+            self.telemetry.refreshed(refresh);
             left = left.map(|left| left - 1);
             if left == Some(0) {
-                return if refresh.failed() { Err(LastRefreshFailed) } else { Ok(()) };
+                return if failed { Err(LastRefreshFailed) } else { Ok(()) };
             }
+            time::sleep(until_next_tick(start.elapsed(), when.interval)).await;
         }
     }
 
@@ -132,22 +151,16 @@ impl<S: Source> Daemon<S> {
             Err(_) => (Snapshot::failed(panicked()), Derived::default()),
         };
         let known = stand_in(self.last_good.groups(), &snapshot, &derived);
-        let (added, removed) = difference(self.last_good.groups(), &known.groups);
+        let (added, removed) = difference(&self.in_output, &known.groups);
         let output = self.put_out(&known.groups, snapshot.failures.is_empty()).await;
-        let refresh = Refresh {
-            targets: known.groups,
-            added,
-            removed,
-            skipped: derived.skipped,
-            failures: snapshot.failures,
-            kept: known.kept,
-            output,
-            took: start.elapsed(),
-        };
-        if !matches!(refresh.output, Outcome::LeftAlone(_)) {
-            self.last_good = LastGood::Known(refresh.targets.clone());
+        let (targets, took) = (Arc::new(known.groups), start.elapsed());
+        if !matches!(output, Outcome::LeftAlone(_)) {
+            self.last_good = LastGood::Known(targets.clone());
         }
-        refresh
+        if matches!(output, Outcome::Written(_)) {
+            self.in_output = targets.clone();
+        }
+        Refresh { snapshot, derived, targets, added, removed, kept: known.kept, output, took }
     }
 
     async fn put_out(&mut self, groups: &[TargetGroup], complete: bool) -> Outcome {
@@ -185,6 +198,12 @@ fn panicked() -> Failure {
         calls: 1,
         transient: false,
     }
+}
+
+/// How long it is to the next multiple of the interval.
+fn until_next_tick(elapsed: Duration, interval: Duration) -> Duration {
+    let into = elapsed.as_nanos() % interval.as_nanos().max(1);
+    interval.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))
 }
 
 /// How many groups of the second, sorted list are new, and how many of the first are no more.

@@ -95,7 +95,29 @@ fn cluster_name(text: &str) -> &str {
     text.rsplit_once(":cluster/").map_or(text, |(_, name)| name)
 }
 
+/// The fields of an ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+fn arn_field(arn: &str, field: usize) -> Option<&str> {
+    arn.split(':').nth(field).filter(|text| !text.is_empty())
+}
+
 impl TaskArn {
+    /// The region that it runs in.
+    pub fn region(&self) -> Option<&str> {
+        arn_field(&self.0, 3)
+    }
+
+    /// The account that it runs in.
+    pub fn account(&self) -> Option<&str> {
+        arn_field(&self.0, 4)
+    }
+
+    /// The ARN of a service in the task's cluster, `arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME`.
+    pub fn service(&self, name: &str) -> Option<String> {
+        let (account, rest) = self.0.split_once(":task/")?;
+        let (cluster, _id) = rest.split_once('/')?;
+        Some(format!("{account}:service/{cluster}/{name}"))
+    }
+
     /// The task's id, the last part of its ARN.
     pub fn id(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
@@ -111,6 +133,11 @@ impl TaskArn {
 }
 
 impl TaskDefinitionArn {
+    /// The last part of the ARN, `FAMILY:REVISION`.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
     /// Whether this is the definition of an ECS Managed Daemon (`…:daemon-task-definition/…`), which
     /// DescribeTaskDefinition does not know.
     pub fn is_daemon(&self) -> bool {
@@ -193,8 +220,8 @@ pub struct Snapshot {
     pub clusters: Result<Vec<ClusterTasks>, FailureId>,
     /// The task definitions that the tasks name.
     pub definitions: HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
-    /// The addresses of the container instances that were asked for.
-    pub hosts: HashMap<ContainerInstanceArn, Fetched<IpAddr, NoHost>>,
+    /// The machines behind the container instances that were asked for.
+    pub hosts: HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
     /// All that failed on the way. A refresh with any failure is a failed refresh.
     pub failures: Failures,
 }
@@ -249,6 +276,24 @@ pub struct Task {
     pub attachment_ipv4: Option<Ipv4Addr>,
     /// Its containers, injected ones included.
     pub containers: Vec<Container>,
+    /// What only meta labels need, where they are asked for.
+    pub details: Option<Box<TaskDetails>>,
+}
+
+/// What ECS says of a task beyond what makes targets, in AWS's words.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs)] // the names are AWS's
+pub struct TaskDetails {
+    pub availability_zone: Option<Shared>,
+    pub subnet_id: Option<Shared>,
+    pub launch_type: Option<Shared>,
+    pub desired_status: Option<Shared>,
+    pub last_status: Option<Shared>,
+    pub health_status: Option<Shared>,
+    pub platform_family: Option<Shared>,
+    pub platform_version: Option<Shared>,
+    /// Keys and values of its tags.
+    pub tags: Vec<(Shared, Shared)>,
 }
 
 /// Where a task is in its life, in order (Amazon ECS Developer Guide, "Amazon ECS task lifecycle").
@@ -343,6 +388,34 @@ impl Binding {
     }
 }
 
+/// The EC2 instance that a container instance is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// Where its containers are reached.
+    pub address: IpAddr,
+    /// What only meta labels need, where they are asked for.
+    pub details: Option<Arc<InstanceDetails>>,
+}
+
+impl From<IpAddr> for Instance {
+    fn from(address: IpAddr) -> Self {
+        Self { address, details: None }
+    }
+}
+
+/// What EC2 says of an instance beyond its address.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs)] // the names are AWS's
+pub struct InstanceDetails {
+    pub instance_id: Shared,
+    pub instance_type: Option<Shared>,
+    pub private_ip: Option<Shared>,
+    pub public_ip: Option<Shared>,
+    pub subnet_id: Option<Shared>,
+    /// Keys and values of its tags.
+    pub tags: Vec<(Shared, Shared)>,
+}
+
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -412,6 +485,17 @@ pub enum NetworkMode {
 }
 
 impl NetworkMode {
+    /// The mode in AWS's word; the default's where it was absent.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Awsvpc => "awsvpc",
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::None => "none",
+            Self::Other(other) => other,
+        }
+    }
+
     /// Reads AWS's word.
     pub fn from_aws(word: Option<&str>) -> Self {
         match word {

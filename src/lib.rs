@@ -15,23 +15,37 @@
 //! * [`file_sd`]: target groups as YAML or JSON, and back.
 //! * [`output`] and [`writer`]: where they go, and the atomic replacement of a file.
 //! * [`daemon`]: when to do all this, and what to do when a part of it fails.
-//! * [`telemetry`]: watches from outside.
+//! * [`telemetry`]: watches from outside: logs and metrics.
+//! * [`explain`]: why each container is or is not a target, for people and machines.
+//! * [`web`]: metrics, health, HTTP service discovery and a page, where asked to; on [`http`].
 
 pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod explain;
 pub mod file_sd;
+pub mod http;
 pub mod inventory;
 pub mod last_good;
 pub mod output;
 pub mod targets;
 pub mod telemetry;
+pub mod web;
 pub mod writer;
 
 use std::future::Future;
+use std::io;
+use std::sync::Arc;
 
-use config::Config;
+use cli::ExplainFormat;
+use config::{Config, WebConfig};
+use daemon::Daemon;
+use telemetry::Telemetry;
+use tokio::net::TcpListener;
+
+/// A refresh that has not begun after so many intervals never will.
+const INTERVALS_WITHOUT_A_REFRESH: u32 = 3;
 
 /// Why the program ended though nobody asked it to.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +53,14 @@ pub enum Error {
     /// There was nothing to start with.
     #[error(transparent)]
     Start(#[from] aws::StartError),
+    /// The address for the web endpoints cannot be had.
+    #[error("cannot listen at port {port} (-web.listen-address): {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
     /// It was to end after some refreshes, and the last one failed.
     #[error(transparent)]
     LastRefreshFailed(#[from] daemon::LastRefreshFailed),
@@ -58,10 +80,61 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 }
 
 async fn discover(config: Config) -> Result<(), Error> {
+    let telemetry = Arc::new(Telemetry::new(config.web.is_some()));
+    let web = match &config.web {
+        Some(web) => Some((listen(web).await?, app(web, &config, &telemetry))),
+        None => None,
+    };
     let output = output::Output::open(&config.output);
+    let mut daemon = daemon(&config, output, telemetry).await?;
+    match web {
+        // The endpoints live and die with the loop.
+        Some((listener, app)) => tokio::select! {
+            ended = daemon.run(config.refresh) => Ok(ended?),
+            () = web::serve(listener, app) => Ok(()),
+        },
+        None => Ok(daemon.run(config.refresh).await?),
+    }
+}
+
+/// Refreshes once, writes nothing, and says why each container is or is not a target; and whether every
+/// cluster could be read.
+pub async fn explain_once(config: Config, format: ExplainFormat, colour: bool) -> Result<(String, bool), Error> {
+    let mut daemon = daemon(&config, output::Output::Nowhere, Arc::new(Telemetry::new(false))).await?;
+    let refresh = daemon.refresh_once().await;
+    let explanation = explain::explain(&refresh);
+    let text = match format {
+        ExplainFormat::Text => explain::text(&explanation, colour),
+        ExplainFormat::Json => explain::json(&explanation),
+    };
+    Ok((text, explanation.complete(&refresh)))
+}
+
+async fn daemon(
+    config: &Config,
+    output: output::Output,
+    telemetry: Arc<Telemetry>,
+) -> Result<Daemon<aws::Aws>, aws::StartError> {
     let rules = config.rules.clone();
     let needs_instance = Box::new(move |task: &_, definition: &_| targets::needs_instance(task, definition, &rules));
-    let source = aws::Aws::connect(&config.aws, needs_instance).await?;
-    let mut daemon = daemon::Daemon::new(source, config.rules, output);
-    Ok(daemon.run(config.refresh).await?)
+    let source = aws::Aws::connect(&config.aws, needs_instance, telemetry.clone()).await?;
+    Ok(Daemon::new(source, config.rules.clone(), output, telemetry))
+}
+
+async fn listen(web: &WebConfig) -> Result<TcpListener, Error> {
+    let bound = web::bind(&web.listen).await;
+    let listener = bound.map_err(|source| Error::Listen { port: web.listen.port, source })?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "listening");
+    }
+    Ok(listener)
+}
+
+fn app(web: &WebConfig, config: &Config, telemetry: &Arc<Telemetry>) -> Arc<web::App> {
+    Arc::new(web::App {
+        telemetry: telemetry.clone(),
+        telemetry_path: web.telemetry_path.clone(),
+        patience: config.refresh.interval.saturating_mul(INTERVALS_WITHOUT_A_REFRESH) + aws::OPERATION_TIMEOUT,
+        flags: web.flags.clone(),
+    })
 }

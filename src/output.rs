@@ -17,6 +17,8 @@ pub enum Output {
         /// Its format.
         format: Format,
     },
+    /// Nowhere.
+    Nowhere,
     /// Standard output, as YAML documents; what was printed last.
     Stdout(Option<Vec<u8>>),
 }
@@ -24,6 +26,8 @@ pub enum Output {
 /// What an output held when the program started.
 #[derive(Debug, PartialEq)]
 pub enum Earlier {
+    /// There was nothing.
+    Nothing,
     /// These groups, sorted.
     Groups(Vec<TargetGroup>),
     /// Something that cannot be read as ours, and why.
@@ -34,6 +38,7 @@ impl Output {
     /// Opens what the configuration names, and removes what a killed predecessor left there.
     pub fn open(config: &config::Output) -> Self {
         match config {
+            config::Output::Nowhere => Self::Nowhere,
             config::Output::Stdout => Self::Stdout(None),
             config::Output::File { path, format } => {
                 let writer = FileWriter::new(path);
@@ -48,9 +53,9 @@ impl Output {
 
     /// The groups that are there already.
     pub fn earlier(&self) -> Earlier {
-        let Self::File { writer, format } = self else { return Earlier::Groups(Vec::new()) };
+        let Self::File { writer, format } = self else { return Earlier::Nothing };
         let groups = match writer.read() {
-            Ok(None) => Ok(Vec::new()),
+            Ok(None) => return Earlier::Nothing,
             Ok(Some(bytes)) => parse(&bytes, *format),
             Err(error) => Err(error.to_string()),
         };
@@ -67,24 +72,33 @@ impl Output {
     /// Puts the groups out. Where they are there already, a file's modification time is moved if `touch`.
     pub async fn put(&mut self, groups: &[TargetGroup], touch: bool) -> Result<Written, WriteError> {
         match self {
+            Self::Nowhere => Ok(Written::Unchanged),
             Self::File { writer, format } => {
                 let (writer, bytes) = (writer.clone(), render(groups, *format));
-                // A slow disk must not hold up the rest; and once begun, a write ends though nobody waits.
-                let write = tokio::task::spawn_blocking(move || writer.write(&bytes, touch));
-                write.await.unwrap_or_else(|error| Err(WriteError::other("write", "the file", io::Error::other(error))))
+                apart(move || writer.write(&bytes, touch)).await
             }
             Self::Stdout(last) => {
                 let bytes = render(groups, Format::Yaml);
                 if last.as_ref() == Some(&bytes) {
                     return Ok(Written::Unchanged);
                 }
-                print(last.is_some(), &bytes)
-                    .map_err(|error| WriteError::other("print to", "standard output", error))?;
+                let (again, printed) = (last.is_some(), bytes.clone());
+                let failed = |error| WriteError::other("print to", "standard output", error);
+                apart(move || print(again, &printed).map_err(failed)).await?;
                 *last = Some(bytes);
                 Ok(Written::Replaced)
             }
         }
     }
+}
+
+/// Writes on a thread of its own: a slow disk or reader must not hold up the rest, and once begun a write
+/// ends though nobody waits for it.
+async fn apart<T: Send + 'static>(
+    write: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
+) -> Result<T, WriteError> {
+    let written = tokio::task::spawn_blocking(write).await;
+    written.unwrap_or_else(|error| Err(WriteError::other("write to", "the output", io::Error::other(error))))
 }
 
 fn print(again: bool, bytes: &[u8]) -> io::Result<()> {

@@ -155,13 +155,14 @@ fn cannot_create(directory: &Path, source: io::Error) -> WriteError {
         }
         _ => None,
     };
-    // The library's error repeats the temporary name, which would make every line differ.
-    let source = source.raw_os_error().map_or(source, io::Error::from_raw_os_error);
+    // The library's error holds the temporary name, which would make every line differ.
+    let source = io::Error::from(source.kind());
     WriteError { action: "create a file in", path: directory.to_owned(), source, hint }
 }
 
 fn fill(temporary: &mut NamedTempFile, bytes: &[u8], old: Option<fs::Metadata>) -> io::Result<()> {
-    temporary.write_all(bytes)?;
+    // To the file itself: the library's own error would hold the temporary name.
+    temporary.as_file_mut().write_all(bytes)?;
     if let Some(old) = old {
         temporary.as_file().set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
     }

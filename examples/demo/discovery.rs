@@ -29,7 +29,7 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 /// What `src/main.rs` does, except that it is told to stop by the end of its standard input: so it ends with
 /// the demo, however that ends.
 pub(crate) fn be_it(arguments: impl Iterator<Item = OsString>) -> Outcome<()> {
-    let Parsed::Run(config) = cli::parse(arguments)? else { return Err("nothing to run".into()) };
+    let Parsed::Run(config) = cli::parse(arguments, |_| None)? else { return Err("nothing to run".into()) };
     ecs_discovery::telemetry::init(config.log);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,6 +16,8 @@ pub(super) struct Cache<K, T, G = ()> {
 struct Entry<T, G> {
     answer: Fetched<T, G>,
     until: Option<Instant>,
+    /// When it was last of use.
+    used: Instant,
 }
 
 impl<K, T, G> Default for Cache<K, T, G> {
@@ -40,24 +43,33 @@ impl<K: Eq + Hash, T, G> Cache<K, T, G> {
 
     /// Remembers a value, for ever where there is no time.
     pub(super) fn know(&mut self, key: K, value: T, until: Option<Instant>) {
-        self.entries.insert(key, Entry { answer: Fetched::Known(value), until });
+        self.entries.insert(key, Entry { answer: Fetched::Known(value), until, used: Instant::now() });
     }
 
     /// Remembers that there is no such thing.
     pub(super) fn know_gone(&mut self, key: K, why: G, until: Instant) {
-        self.entries.insert(key, Entry { answer: Fetched::Gone(why), until: Some(until) });
+        self.entries.insert(key, Entry { answer: Fetched::Gone(why), until: Some(until), used: Instant::now() });
     }
 
-    /// Forgets everything else.
-    pub(super) fn keep_only(&mut self, referenced: &HashSet<&K>) {
-        self.entries.retain(|key, _| referenced.contains(key));
+    /// How many answers are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets everything but this, and what was of use in the time before.
+    pub(super) fn forget_others(&mut self, referenced: &HashSet<&K>, unused_for: Duration) {
+        let now = Instant::now();
+        self.entries.retain(|key, entry| {
+            if referenced.contains(key) {
+                entry.used = now;
+            }
+            entry.used == now || now.duration_since(entry.used) < unused_for
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -71,7 +83,21 @@ mod tests {
         assert_eq!((cache.get(&"a while", now), cache.get(&"a while", later)), (Some(&Fetched::Known(2)), None));
         assert_eq!((cache.get(&"gone", now), cache.get(&"gone", later)), (Some(&Fetched::Gone(())), None));
         assert_eq!((cache.last_known(&"a while"), cache.last_known(&"gone")), (Some(&2), None));
-        cache.keep_only(&HashSet::from([&"gone"]));
-        assert_eq!(cache.get(&"for ever", now), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_of_no_use_is_forgotten_in_time() {
+        let mut cache: Cache<&str, u8> = Cache::default();
+        cache.know("used", 1, None);
+        cache.know("unused", 2, None);
+        tokio::time::advance(Duration::from_secs(50)).await;
+        cache.forget_others(&HashSet::from([&"used"]), Duration::from_secs(60));
+        assert_eq!(cache.len(), 2);
+        tokio::time::advance(Duration::from_secs(50)).await;
+        cache.forget_others(&HashSet::new(), Duration::from_secs(60));
+        assert_eq!((cache.last_known(&"used"), cache.len()), (Some(&1), 1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        cache.forget_others(&HashSet::new(), Duration::ZERO);
+        assert_eq!(cache.len(), 0);
     }
 }

@@ -5,19 +5,16 @@
 //! bucket here is a little smaller than AWS's, since calls do not arrive in the rhythm in which they are sent.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use leaky_bucket::RateLimiter;
 
+use super::failure::TIMEOUT;
 use crate::inventory::Failure;
 
 /// All of AWS's buckets refill at 20 requests a second.
 const REFILL_EVERY: Duration = Duration::from_millis(50);
-
-/// After so many calls in a row that timed out or were throttled, the rest of a refresh's calls of that
-/// bucket are not made: a hanging service would otherwise hold up what is known for many minutes.
-const FAILURES_IN_A_ROW: u32 = 16;
 
 /// The buckets, by the operations that share one.
 pub(super) struct Buckets {
@@ -42,43 +39,50 @@ impl Default for Buckets {
     }
 }
 
-impl Buckets {
-    /// Forgets how the last refresh went.
-    pub(super) fn new_refresh(&self) {
-        for bucket in [&self.clusters, &self.tasks, &self.definitions, &self.instances] {
-            bucket.failures_in_a_row.store(0, Ordering::Relaxed);
-        }
-    }
-}
-
 /// One bucket.
-pub(super) struct Bucket {
-    tokens: RateLimiter,
-    failures_in_a_row: AtomicU32,
-}
+pub(super) struct Bucket(RateLimiter);
 
 impl Bucket {
     fn new(burst: usize) -> Self {
-        let tokens = RateLimiter::builder().max(burst).initial(burst).interval(REFILL_EVERY).build();
-        Self { tokens, failures_in_a_row: AtomicU32::new(0) }
+        Self(RateLimiter::builder().max(burst).initial(burst).interval(REFILL_EVERY).build())
     }
 
     /// Makes a call when there is a token for it.
+    pub(super) async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        self.0.acquire_one().await;
+        call.await
+    }
+}
+
+/// How long a series of like calls goes on when the service only hangs. Without an end, some hundreds of
+/// calls of which each times out would hold up for many minutes what is known already.
+pub(super) struct Patience {
+    limit: usize,
+    timeouts_in_a_row: AtomicUsize,
+}
+
+impl Patience {
+    /// For a series of which so many calls are made side by side: it ends with the first round in which
+    /// all of them time out.
+    pub(super) fn for_rounds_of(calls: usize) -> Self {
+        Self { limit: calls, timeouts_in_a_row: AtomicUsize::new(0) }
+    }
+
+    /// Makes a call, or gives it up.
     pub(super) async fn call<T>(
         &self,
         give_up: impl FnOnce() -> Failure,
         call: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        self.tokens.acquire_one().await;
-        if self.failures_in_a_row.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW {
+        if self.timeouts_in_a_row.load(Ordering::Relaxed) >= self.limit {
             return Err(give_up());
         }
         let answer = call.await;
         match &answer {
-            Err(failure) if failure.transient => {
-                self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+            Err(failure) if failure.code == TIMEOUT => {
+                self.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed);
             }
-            _ => self.failures_in_a_row.store(0, Ordering::Relaxed),
+            _ => self.timeouts_in_a_row.store(0, Ordering::Relaxed),
         }
         answer
     }

@@ -3,15 +3,14 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_ecs::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ecs::config::timeout::TimeoutConfig;
 use futures_util::FutureExt;
 
-use super::{failure, region};
+use super::{failure, region, role};
 use crate::config::AwsConfig;
 
 /// A call throttled three times in a row still succeeds.
@@ -19,7 +18,8 @@ const ATTEMPTS: u32 = 5;
 
 /// Without these a silent server would be waited for without end: the SDK sets neither.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a call may take with all its attempts.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why there is nothing to start with.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum StartError {
     )]
     NoRegion,
     /// No credentials anywhere.
-    #[error("no AWS credentials: {0}. Give the task a task role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")]
+    #[error("no AWS credentials in {0}: give the task a task role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")]
     NoCredentials(String),
     /// A setting in the environment or in a profile that the SDK refuses.
     #[error("the AWS configuration is not usable: {0}")]
@@ -58,8 +58,8 @@ pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
         AssertUnwindSafe(loader.load()).catch_unwind().await.map_err(|panic| StartError::Unusable(said(&*panic)))?;
     let shared = shared.to_builder().retry_config(retry(&shared)).build();
     check_credentials(&shared).await?;
-    let shared = match &config.role_arn {
-        Some(role) => assume(role, shared).await,
+    let shared = match &config.role {
+        Some(role) => role::assume(role, shared).await,
         None => shared,
     };
     let ecs = aws_sdk_ecs::config::Builder::from(&shared).retry_partition(partition("ecs")).build();
@@ -93,7 +93,7 @@ fn partition(name: &'static str) -> RetryPartition {
 /// Nothing to log in with ends the program; a login that is out of order for now does not.
 async fn check_credentials(shared: &SdkConfig) -> Result<(), StartError> {
     let Some(provider) = shared.credentials_provider() else {
-        return Err(StartError::NoCredentials("there is no provider of credentials".into()));
+        return Err(StartError::NoCredentials(places()));
     };
     match provider.provide_credentials().await {
         Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
@@ -104,10 +104,10 @@ async fn check_credentials(shared: &SdkConfig) -> Result<(), StartError> {
     }
 }
 
-/// The same as another role. The clients share its credentials until shortly before they expire.
-async fn assume(role: &str, shared: SdkConfig) -> SdkConfig {
-    let provider = AssumeRoleProvider::builder(role).session_name("ecs-discovery").configure(&shared).build().await;
-    shared.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+/// Where credentials were looked for: the SDK's own account of it fills a page.
+fn places() -> String {
+    let profile = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
+    format!("the environment, the profile {profile:?}, a web identity, the container, or the EC2 instance")
 }
 
 /// What a panic said.

@@ -5,13 +5,19 @@ use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::SdkError;
+use aws_sdk_ecs::operation::describe_container_instances::DescribeContainerInstancesError;
+use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionError;
+use aws_sdk_ecs::operation::describe_tasks::DescribeTasksError;
+use aws_sdk_ecs::operation::list_clusters::ListClustersError;
+use aws_sdk_ecs::operation::list_tasks::ListTasksError;
 use aws_sdk_ecs::types as wire;
 use futures_util::{StreamExt, stream};
 
-use super::calls::Buckets;
+use super::calls::{Buckets, Patience};
 use super::failure;
 use super::pages::{Page, all_pages};
 use super::read;
+use super::watch::Watch;
 use crate::inventory::{
     ClusterRef, ContainerInstanceArn, Failure, Failures, Fetched, ListedTask, Shared, Task, TaskArn, TaskDefinition,
     TaskDefinitionArn,
@@ -28,6 +34,8 @@ const BATCHES_AT_ONCE: usize = 4;
 pub(super) struct Ecs {
     client: Client,
     buckets: Arc<Buckets>,
+    watch: Watch,
+    details: bool,
 }
 
 /// The tasks of a cluster, batch by batch; a batch that failed stands with its tasks' ARNs.
@@ -39,8 +47,9 @@ struct Batch {
 }
 
 impl Ecs {
-    pub(super) fn new(client: Client, buckets: Arc<Buckets>) -> Self {
-        Self { client, buckets }
+    /// `details` also learns what only meta labels need; it costs no call.
+    pub(super) fn new(client: Client, buckets: Arc<Buckets>, watch: Watch, details: bool) -> Self {
+        Self { client, buckets, watch, details }
     }
 
     /// The ARNs of the region's clusters.
@@ -48,8 +57,9 @@ impl Ecs {
         const OPERATION: &str = "ListClusters";
         let page = |token| async move {
             let request = self.client.list_clusters().set_next_token(token);
+            let request = request.customize().interceptor(self.watch.ecs::<ListClustersError>(OPERATION));
             let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, None, error)) };
-            let answer = self.buckets.clusters.call(|| failure::given_up(OPERATION, None), call).await?;
+            let answer = self.buckets.clusters.call(call).await?;
             let arns = answer.cluster_arns.ok_or_else(|| lacks_list(OPERATION, None))?;
             Ok(Page { items: arns, next: answer.next_token })
         };
@@ -63,8 +73,10 @@ impl Ecs {
     pub(super) async fn tasks_of(&self, cluster: &ClusterRef) -> Result<Described, Failure> {
         let arns = self.list_tasks(cluster).await?;
         let batches: Vec<Vec<TaskArn>> = arns.chunks(BATCH).map(<[TaskArn]>::to_vec).collect();
+        let patience = Patience::for_rounds_of(BATCHES_AT_ONCE);
         let described = batches.into_iter().map(|arns| async {
-            let answer = self.describe_tasks(cluster, &arns).await;
+            let give_up = || failure::given_up("DescribeTasks", Some(cluster));
+            let answer = patience.call(give_up, self.describe_tasks(cluster, &arns)).await;
             Batch { arns, answer }
         });
         Ok(Described(stream::iter(described).buffered(BATCHES_AT_ONCE).collect().await))
@@ -74,9 +86,10 @@ impl Ecs {
         const OPERATION: &str = "ListTasks";
         let page = |token| async move {
             let request = self.client.list_tasks().cluster(cluster.as_str()).set_next_token(token);
+            let request = request.customize().interceptor(self.watch.ecs::<ListTasksError>(OPERATION));
             let call =
                 async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
-            let answer = self.buckets.tasks.call(|| failure::given_up(OPERATION, Some(cluster)), call).await?;
+            let answer = self.buckets.tasks.call(call).await?;
             let arns = answer.task_arns.ok_or_else(|| lacks_list(OPERATION, Some(cluster)))?;
             Ok(Page { items: arns, next: answer.next_token })
         };
@@ -95,9 +108,12 @@ impl Ecs {
         const OPERATION: &str = "DescribeTasks";
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
         let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(ids));
+        let include = self.details.then(|| vec![wire::TaskField::Tags]);
+        let request =
+            request.set_include(include).customize().interceptor(self.watch.ecs::<DescribeTasksError>(OPERATION));
         let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
-        let answer = self.buckets.tasks.call(|| failure::given_up(OPERATION, Some(cluster)), call).await?;
-        let known = answer.tasks.unwrap_or_default().into_iter().filter_map(read::task);
+        let answer = self.buckets.tasks.call(call).await?;
+        let known = answer.tasks.unwrap_or_default().into_iter().filter_map(|wire| read::task(wire, self.details));
         let mut tasks: HashMap<_, _> = known.map(|task| (task.arn.clone(), Ok(Fetched::Known(task)))).collect();
         for (arn, absent) in absences(OPERATION, cluster, answer.failures.unwrap_or_default()) {
             tasks.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
@@ -109,6 +125,7 @@ impl Ecs {
     pub(super) async fn definition(&self, arn: &TaskDefinitionArn) -> Result<Option<TaskDefinition>, Failure> {
         const OPERATION: &str = "DescribeTaskDefinition";
         let request = self.client.describe_task_definition().task_definition(arn.as_str());
+        let request = request.customize().interceptor(self.watch.ecs::<DescribeTaskDefinitionError>(OPERATION));
         let call = async {
             match request.send().await {
                 Ok(answer) => Ok(Some(answer)),
@@ -117,7 +134,7 @@ impl Ecs {
                 Err(error) => Err(failure::of_call(OPERATION, None, error)),
             }
         };
-        let answer = self.buckets.definitions.call(|| failure::given_up(OPERATION, None), call).await?;
+        let answer = self.buckets.definitions.call(call).await?;
         let Some(answer) = answer else { return Ok(None) };
         let definition = answer.task_definition.and_then(|wire| read::definition(arn, wire));
         definition.map(Some).ok_or_else(|| failure::bad_answer(OPERATION, None, "the answer has no task definition"))
@@ -134,8 +151,9 @@ impl Ecs {
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
         let request =
             self.client.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(ids));
+        let request = request.customize().interceptor(self.watch.ecs::<DescribeContainerInstancesError>(OPERATION));
         let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
-        let answer = self.buckets.tasks.call(|| failure::given_up(OPERATION, Some(cluster)), call).await?;
+        let answer = self.buckets.tasks.call(call).await?;
         let known = answer.container_instances.unwrap_or_default().into_iter().filter_map(|wire| {
             let id = wire.ec2_instance_id.map_or(Fetched::Gone(()), |id| Fetched::Known(id.as_str().into()));
             Some((wire.container_instance_arn?.as_str().into(), Ok(id)))

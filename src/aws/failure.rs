@@ -2,18 +2,28 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::RequestId;
 
+use super::role::AssumeRoleFailed;
 use crate::inventory::{ClusterRef, Failure};
 
 /// A message longer than this is a web page rather than a sentence.
 const LONGEST_MESSAGE: usize = 400;
 
+/// Our code for a call that took too long.
+pub(super) const TIMEOUT: &str = "Timeout";
+
 /// Codes by which AWS says "slow down".
 const THROTTLED: [&str; 5] =
     ["ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException", "RequestThrottled"];
+
+/// Whether AWS says "slow down" with this code.
+pub(super) fn is_throttle(code: &str) -> bool {
+    THROTTLED.contains(&code)
+}
 
 /// What a failed call means. The SDK's own `Display` says no more than "service error".
 pub(super) fn of_call<E>(
@@ -22,19 +32,23 @@ pub(super) fn of_call<E>(
     error: SdkError<E, HttpResponse>,
 ) -> Failure
 where
-    E: ProvideErrorMetadata + RequestId + Error + 'static,
+    E: ProvideErrorMetadata + RequestId + Error + Send + Sync + 'static,
 {
+    if let Some(refused) = cause::<AssumeRoleFailed>(&error) {
+        return role_refused(cluster, refused);
+    }
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = match (&error, error.code()) {
         (_, Some(code)) => code.to_owned(),
-        (SdkError::TimeoutError(_), _) => "Timeout".into(),
-        (SdkError::DispatchFailure(dispatch), _) if dispatch.is_timeout() => "Timeout".into(),
+        (SdkError::TimeoutError(_), _) => TIMEOUT.into(),
+        (SdkError::DispatchFailure(dispatch), _) if dispatch.is_timeout() => TIMEOUT.into(),
         (SdkError::DispatchFailure(dispatch), _) if dispatch.is_io() => "ConnectionFailed".into(),
+        (SdkError::DispatchFailure(_), _) if cause::<CredentialsError>(&error).is_some() => "NoCredentials".into(),
         (SdkError::DispatchFailure(_), _) => "NotSent".into(),
         (SdkError::ConstructionFailure(_), _) => "NotBuilt".into(),
         _ => status.filter(|status| *status >= 300).map_or("BadAnswer".into(), |status| format!("HTTP {status}")),
     };
-    let refused = status.is_some_and(|status| (400..500).contains(&status)) && !THROTTLED.contains(&code.as_str());
+    let refused = status.is_some_and(|status| (400..500).contains(&status)) && !is_throttle(&code);
     let message = match error.message() {
         Some(message) => one_line(message),
         None => chain(&error),
@@ -48,6 +62,31 @@ where
         calls: 1,
         transient: !refused,
     }
+}
+
+/// The call was not made, since the role to make it as could not be had.
+fn role_refused(cluster: Option<&ClusterRef>, refused: &AssumeRoleFailed) -> Failure {
+    Failure {
+        operation: "AssumeRole",
+        cluster: cluster.cloned(),
+        code: refused.code.clone().unwrap_or_else(|| "NoCredentials".into()),
+        message: one_line(&refused.to_string()),
+        request_id: refused.request_id.clone(),
+        calls: 1,
+        transient: refused.code.as_deref().is_none_or(is_throttle),
+    }
+}
+
+/// The first of an error's causes that is of this type.
+fn cause<'a, C: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a C> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// A 200 that lacks what was asked for, which is a failure and not an empty answer.
@@ -68,7 +107,7 @@ pub(super) fn given_up(operation: &'static str, cluster: Option<&ClusterRef>) ->
     Failure {
         code: "GivenUp".into(),
         transient: true,
-        ..bad_answer(operation, cluster, "not asked this time: too many calls in a row timed out or were throttled")
+        ..bad_answer(operation, cluster, "not asked this time: the calls before it all timed out")
     }
 }
 

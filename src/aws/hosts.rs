@@ -1,7 +1,6 @@
 //! From container instances to the addresses of the machines that they are, by way of EC2.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -11,7 +10,9 @@ use super::NOT_FOUND_FOR;
 use super::cache::Cache;
 use super::ec2::{self, Ec2};
 use super::ecs::{self, Ecs};
-use crate::inventory::{ClusterRef, ContainerInstanceArn, Failures, Fetched, InstanceId, NoHost, Shared, Task};
+use crate::inventory::{
+    ClusterRef, ContainerInstanceArn, Failures, Fetched, Instance, InstanceId, NoHost, Shared, Task,
+};
 
 /// An instance keeps its primary private address for life, also when stopped and started. It is looked
 /// at again in case it has been terminated.
@@ -26,20 +27,20 @@ pub(super) struct Hosts {
     ec2: Ec2,
     /// What ECS calls the machine: `i-…`, or `mi-…` for ECS Anywhere.
     machines: Cache<ContainerInstanceArn, Shared>,
-    addresses: Cache<InstanceId, IpAddr, NoHost>,
+    instances: Cache<InstanceId, Instance, NoHost>,
 }
 
 impl Hosts {
     pub(super) fn new(ecs: Ecs, ec2: Ec2) -> Self {
-        Self { ecs, ec2, machines: Cache::default(), addresses: Cache::default() }
+        Self { ecs, ec2, machines: Cache::default(), instances: Cache::default() }
     }
 
-    /// The addresses of the container instances that these tasks, with their clusters, run on.
-    pub(super) async fn addresses(
+    /// The machines behind the container instances that these tasks, with their clusters, run on.
+    pub(super) async fn behind(
         &mut self,
         tasks: &[(&ClusterRef, &Task)],
         failures: &mut Failures,
-    ) -> HashMap<ContainerInstanceArn, Fetched<IpAddr, NoHost>> {
+    ) -> HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>> {
         let machines = self.machines(tasks, failures).await;
         let managed: HashSet<&ContainerInstanceArn> = tasks
             .iter()
@@ -55,23 +56,28 @@ impl Hosts {
             }
         }
         let [ordinary, managed] = ids;
-        let mut addresses = self.instances(ordinary, false, failures).await;
-        addresses.extend(self.instances(managed, true, failures).await);
-        let address = |machine: Fetched<Shared>| match machine {
+        let mut instances = self.instances_of(ordinary, false, failures).await;
+        instances.extend(self.instances_of(managed, true, failures).await);
+        let host = |machine: Fetched<Shared>| match machine {
             Fetched::Known(machine) => match instance_id(&machine) {
-                Some(id) => addresses.get(&id).cloned().unwrap_or(Fetched::Gone(NoHost::InstanceGone)),
+                Some(id) => instances.get(&id).cloned().unwrap_or(Fetched::Gone(NoHost::InstanceGone)),
                 None => Fetched::Gone(NoHost::External),
             },
             Fetched::Gone(()) => Fetched::Gone(NoHost::ContainerInstanceGone),
             Fetched::Unknown(failure) => Fetched::Unknown(failure),
         };
-        machines.into_iter().map(|(arn, machine)| (arn, address(machine))).collect()
+        machines.into_iter().map(|(arn, machine)| (arn, host(machine))).collect()
     }
 
-    /// Forgets the machines on which none of these tasks runs.
-    pub(super) fn keep_only(&mut self, tasks: &[(&ClusterRef, &Task)]) {
+    /// How much is remembered: container instances, and EC2 instances.
+    pub(super) fn remembered(&self) -> [(&'static str, usize); 2] {
+        [("container_instances", self.machines.len()), ("instances", self.instances.len())]
+    }
+
+    /// Forgets the machines on which none of these tasks runs and none did in the time before.
+    pub(super) fn forget_others(&mut self, tasks: &[(&ClusterRef, &Task)], unused_for: Duration) {
         let referenced: HashSet<_> = tasks.iter().filter_map(|(_, task)| task.container_instance.as_ref()).collect();
-        self.machines.keep_only(&referenced);
+        self.machines.forget_others(&referenced, unused_for);
         let now = Instant::now();
         let ids: Vec<InstanceId> = referenced
             .iter()
@@ -80,7 +86,7 @@ impl Hosts {
                 _ => None,
             })
             .collect();
-        self.addresses.keep_only(&ids.iter().collect());
+        self.instances.forget_others(&ids.iter().collect(), unused_for);
     }
 
     /// What ECS calls the machines. It cannot change while the container instance is registered.
@@ -132,29 +138,29 @@ impl Hosts {
         machines
     }
 
-    /// The addresses of instances. Where EC2 cannot be asked, an address that has been known for longer
+    /// Instances with their addresses. Where EC2 cannot be asked, an address that has been known for longer
     /// than it should still serves.
-    async fn instances(
+    async fn instances_of(
         &mut self,
         ids: HashSet<InstanceId>,
         managed: bool,
         failures: &mut Failures,
-    ) -> HashMap<InstanceId, Fetched<IpAddr, NoHost>> {
+    ) -> HashMap<InstanceId, Fetched<Instance, NoHost>> {
         let now = Instant::now();
-        let unknown: Vec<&InstanceId> = ids.iter().filter(|id| self.addresses.get(id, now).is_none()).collect();
+        let unknown: Vec<&InstanceId> = ids.iter().filter(|id| self.instances.get(id, now).is_none()).collect();
         let ec2 = &self.ec2;
-        let calls = unknown.chunks(ec2::BATCH).map(|batch| async move { (batch, ec2.addresses(batch, managed).await) });
+        let calls = unknown.chunks(ec2::BATCH).map(|batch| async move { (batch, ec2.hosts(batch, managed).await) });
         let answers: Vec<_> = stream::iter(calls).buffer_unordered(BATCHES_AT_ONCE).collect().await;
         let mut failed = HashMap::new();
         for (batch, answer) in answers {
             match answer {
-                Ok(mut addresses) => {
+                Ok(mut hosts) => {
                     for id in batch {
                         let id = (*id).clone();
-                        match addresses.remove(&id) {
-                            Some(Some(address)) => self.addresses.know(id, address, Some(now + ADDRESS_FOR)),
-                            Some(None) => self.addresses.know_gone(id, NoHost::NoAddress, now + NOT_FOUND_FOR),
-                            None => self.addresses.know_gone(id, NoHost::InstanceGone, now + NOT_FOUND_FOR),
+                        match hosts.remove(&id) {
+                            Some(Some(host)) => self.instances.know(id, host, Some(now + ADDRESS_FOR)),
+                            Some(None) => self.instances.know_gone(id, NoHost::NoAddress, now + NOT_FOUND_FOR),
+                            None => self.instances.know_gone(id, NoHost::InstanceGone, now + NOT_FOUND_FOR),
                         }
                     }
                 }
@@ -166,10 +172,10 @@ impl Hosts {
         }
         ids.into_iter()
             .filter_map(|id| {
-                let known = match (failed.get(&id), self.addresses.last_known(&id)) {
-                    (Some(_), Some(address)) => Fetched::Known(*address),
+                let known = match (failed.get(&id), self.instances.last_known(&id)) {
+                    (Some(_), Some(host)) => Fetched::Known(host.clone()),
                     (Some(failure), None) => Fetched::Unknown(*failure),
-                    (None, _) => self.addresses.get(&id, now)?.clone(),
+                    (None, _) => self.instances.get(&id, now)?.clone(),
                 };
                 Some((id, known))
             })

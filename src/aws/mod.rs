@@ -13,6 +13,8 @@ mod hosts;
 mod pages;
 mod read;
 mod region;
+mod role;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,10 +24,12 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use self::cache::Cache;
-use self::calls::Buckets;
-pub use self::client::StartError;
+use self::calls::{Buckets, Patience};
+pub use self::client::{OPERATION_TIMEOUT, StartError};
 use self::ecs::Ecs;
 use self::hosts::Hosts;
+use self::watch::Watch;
+pub use self::watch::{Attempt, OPERATIONS, Observer};
 use crate::config::{AwsConfig, Clusters};
 use crate::inventory::{
     ClusterRef, ClusterTasks, Failure, Failures, Fetched, ListedTask, Snapshot, Task, TaskDefinition, TaskDefinitionArn,
@@ -36,6 +40,9 @@ pub type NeedsInstance = Box<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Syn
 
 /// How long a "not found" is believed. It may be no more than a record that has not got around in AWS.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(120);
+
+/// How long something is remembered that no task was seen to need, while not all tasks can be seen.
+const UNUSED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// How many clusters are scanned side by side.
 const CLUSTERS_AT_ONCE: usize = 8;
@@ -50,28 +57,33 @@ pub struct Aws {
     needs_instance: NeedsInstance,
     definitions: Cache<TaskDefinitionArn, Arc<TaskDefinition>>,
     hosts: Hosts,
-    buckets: Arc<Buckets>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Aws {
     /// Finds region and credentials and sets the clients up. Nothing of ECS or EC2 is called yet.
-    pub async fn connect(config: &AwsConfig, needs_instance: NeedsInstance) -> Result<Self, StartError> {
+    pub async fn connect(
+        config: &AwsConfig,
+        needs_instance: NeedsInstance,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StartError> {
         let clients = client::connect(config).await?;
         let buckets = Arc::new(Buckets::default());
-        let ecs = Ecs::new(clients.ecs, buckets.clone());
+        let watch = Watch::new(observer.clone());
+        let ecs = Ecs::new(clients.ecs, buckets.clone(), watch.clone(), config.details);
+        let ec2 = ec2::Ec2::new(clients.ec2, buckets, watch, config.details);
         Ok(Self {
-            hosts: Hosts::new(ecs.clone(), ec2::Ec2::new(clients.ec2, buckets.clone())),
+            hosts: Hosts::new(ecs.clone(), ec2),
             ecs,
             clusters: config.clusters.clone(),
             needs_instance,
             definitions: Cache::default(),
-            buckets,
+            observer,
         })
     }
 
     /// Asks AWS for all there is to know now.
     pub async fn snapshot(&mut self) -> Snapshot {
-        self.buckets.new_refresh();
         let mut failures = Failures::default();
         let clusters = match self.cluster_refs().await {
             Ok(clusters) => self.scan(clusters, &mut failures).await,
@@ -84,11 +96,14 @@ impl Aws {
             _ => false,
         };
         let needing: Vec<_> = tasks.iter().filter(on_instances).copied().collect();
-        let hosts = self.hosts.addresses(&needing, &mut failures).await;
-        // After a failed listing the tasks of a cluster are missing here, but they live on.
-        if failures.is_empty() {
-            self.definitions.keep_only(&tasks.iter().map(|(_, task)| &task.definition).collect());
-            self.hosts.keep_only(&needing);
+        let hosts = self.hosts.behind(&needing, &mut failures).await;
+        // After a failure tasks are missing here that live on, and what they need is soon needed again.
+        let unused_for = if failures.is_empty() { Duration::ZERO } else { UNUSED_FOR };
+        self.definitions.forget_others(&tasks.iter().map(|(_, task)| &task.definition).collect(), unused_for);
+        self.hosts.forget_others(&needing, unused_for);
+        self.observer.remembers("task_definitions", self.definitions.len());
+        for (cache, entries) in self.hosts.remembered() {
+            self.observer.remembers(cache, entries);
         }
         Snapshot { clusters: Ok(clusters), definitions, hosts, failures }
     }
@@ -131,7 +146,11 @@ impl Aws {
             .collect();
         let ecs = &self.ecs;
         let unknown = wanted.iter().copied().filter(|arn| self.definitions.get(arn, now).is_none());
-        let calls = unknown.map(|arn| async move { (arn, ecs.definition(arn).await) });
+        let patience = &Patience::for_rounds_of(DEFINITIONS_AT_ONCE);
+        let calls = unknown.map(|arn| async move {
+            let give_up = || failure::given_up("DescribeTaskDefinition", None);
+            (arn, patience.call(give_up, ecs.definition(arn)).await)
+        });
         let answers: Vec<_> = stream::iter(calls).buffer_unordered(DEFINITIONS_AT_ONCE).collect().await;
         let mut definitions = HashMap::with_capacity(wanted.len());
         for (arn, answer) in answers {

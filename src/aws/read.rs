@@ -11,12 +11,15 @@ use aws_sdk_ecs::types as wire;
 
 use crate::inventory::{
     Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Task, TaskDefinition, TaskDefinitionArn,
-    TaskStatus,
+    TaskDetails, TaskStatus,
 };
 
-/// A task; none where it does not say which it is and what defines it.
-pub(super) fn task(wire: wire::Task) -> Option<Task> {
+/// A task; none where it does not say which it is and what defines it. `details` keeps what only meta
+/// labels need.
+pub(super) fn task(wire: wire::Task, details: bool) -> Option<Task> {
+    let details = details.then(|| Box::new(task_details(&wire)));
     Some(Task {
+        details,
         attachment_ipv4: attachment_ipv4(wire.attachments.as_deref().unwrap_or_default()),
         arn: wire.task_arn?.as_str().into(),
         cluster: wire.cluster_arn.map(|arn| arn.as_str().into()),
@@ -30,12 +33,35 @@ pub(super) fn task(wire: wire::Task) -> Option<Task> {
     })
 }
 
-/// The address of the task's network interface. Other attachments (Service Connect, volumes) stand
-/// beside it in any order.
+fn task_details(wire: &wire::Task) -> TaskDetails {
+    let tags = wire.tags.iter().flatten();
+    TaskDetails {
+        availability_zone: wire.availability_zone.as_deref().map(Shared::from),
+        subnet_id: interface_details(wire.attachments()).find_map(|detail| named(detail, "subnetId")).map(Shared::from),
+        launch_type: wire.launch_type.as_ref().map(|launch_type| launch_type.as_str().into()),
+        desired_status: wire.desired_status.as_deref().map(Shared::from),
+        last_status: wire.last_status.as_deref().map(Shared::from),
+        health_status: wire.health_status.as_ref().map(|status| status.as_str().into()),
+        platform_family: wire.platform_family.as_deref().map(Shared::from),
+        platform_version: wire.platform_version.as_deref().map(Shared::from),
+        tags: tags.filter_map(|tag| Some((tag.key()?.into(), tag.value()?.into()))).collect(),
+    }
+}
+
+/// The address of the task's network interface.
 fn attachment_ipv4(attachments: &[wire::Attachment]) -> Option<Ipv4Addr> {
+    interface_details(attachments).find_map(|detail| address(named(detail, "privateIPv4Address")))
+}
+
+/// What is said of the task's network interface. Other attachments (Service Connect, volumes) stand
+/// beside it in any order.
+fn interface_details(attachments: &[wire::Attachment]) -> impl Iterator<Item = &wire::KeyValuePair> {
     let interfaces = attachments.iter().filter(|attachment| attachment.r#type() == Some("ElasticNetworkInterface"));
-    let mut details = interfaces.flat_map(|attachment| attachment.details());
-    details.find_map(|detail| (detail.name() == Some("privateIPv4Address")).then(|| address(detail.value())).flatten())
+    interfaces.flat_map(|attachment| attachment.details())
+}
+
+fn named<'a>(detail: &'a wire::KeyValuePair, name: &str) -> Option<&'a str> {
+    detail.value().filter(|_| detail.name() == Some(name))
 }
 
 fn container(wire: wire::Container) -> Option<Container> {
@@ -176,6 +202,6 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_say_what_defines_it_is_none() {
-        assert_eq!(task(wire::Task::builder().task_arn("arn").build()), None);
+        assert_eq!(task(wire::Task::builder().task_arn("arn").build(), true), None);
     }
 }

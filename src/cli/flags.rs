@@ -31,6 +31,8 @@ pub enum Value {
     Integer,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A boolean or one of these words after `=`, or nothing for true.
+    SwitchOr(&'static [&'static str]),
 }
 
 const fn flag(name: &'static str, value: Value, default: &'static str, help: &'static str) -> Flag {
@@ -49,7 +51,7 @@ pub const FLAGS: &[Flag] = &[
         "config.write-to",
         Value::Text("PATH"),
         "ecs_file_sd.yml",
-        "File to write; JSON where the name ends in .json, '-' prints to stdout",
+        "File to write; JSON where the name ends in .json, - prints to stdout, empty writes none (with -web.listen-address)",
     ),
     flag("config.scrape-interval", Value::Duration, "1m0s", "Time between refreshes"),
     flag(
@@ -94,10 +96,41 @@ pub const FLAGS: &[Flag] = &[
         "Least important messages to log, to stderr",
     ),
     flag("log.format", Value::Word(&["logfmt", "json"]), "logfmt", "How messages are written"),
+    flag("config.external-id", Value::Text("ID"), "", "External id for -config.role-arn"),
+    flag(
+        "config.meta-labels",
+        Value::Switch,
+        "false",
+        "Add __meta_ecs_* labels to each target, for relabelling; Prometheus drops them afterwards",
+    ),
+    flag(
+        "web.listen-address",
+        Value::Text("[HOST]:PORT"),
+        "",
+        "Address for metrics, health, HTTP service discovery and a status page; empty: none",
+    ),
+    flag("web.telemetry-path", Value::Text("PATH"), "/metrics", "Path of the metrics"),
+    flag(
+        "explain",
+        Value::SwitchOr(&["json"]),
+        "false",
+        "Refresh once, print why each container is or is not a target, and exit; -explain=json for machines",
+    ),
+    flag(
+        "healthcheck",
+        Value::Switch,
+        "false",
+        "Ask the program at -web.listen-address whether it is healthy, and exit 0 or 1",
+    ),
     flag("version", Value::Switch, "false", "Print the version and exit"),
 ];
 
 impl Flag {
+    /// The environment variable that gives its value where the command line does not.
+    pub fn environment_variable(&self) -> String {
+        format!("ECS_DISCOVERY_{}", self.name.to_ascii_uppercase().replace(['.', '-'], "_"))
+    }
+
     fn argument(&self) -> Arg {
         let (name, parser) = match self.value {
             Value::Switch => ("BOOL", ValueParser::new(go::parse_bool)),
@@ -105,6 +138,7 @@ impl Flag {
             Value::Duration => ("DURATION", ValueParser::new(go::parse_duration)),
             Value::Integer => ("N", ValueParser::new(go::parse_int)),
             Value::Word(words) => ("WORD", ValueParser::new(PossibleValuesParser::new(words))),
+            Value::SwitchOr(words) => ("BOOL", ValueParser::new(go::bool_or(words))),
         };
         let argument = Arg::new(self.name).long(self.name).help(self.help).value_name(name).value_parser(parser);
         let argument = argument.action(ArgAction::Set).require_equals(true).default_value(self.default);
@@ -115,7 +149,7 @@ impl Flag {
 /// What the translation has to know of a flag.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     let flag = FLAGS.iter().find(|flag| flag.name == name)?;
-    Some(if matches!(flag.value, Value::Switch) { Kind::Bool } else { Kind::Value })
+    Some(if matches!(flag.value, Value::Switch | Value::SwitchOr(_)) { Kind::Bool } else { Kind::Value })
 }
 
 /// The parser of the translated command line.
@@ -124,6 +158,8 @@ pub(super) fn command() -> Command {
         .about("Finds the containers on Amazon ECS that export metrics and keeps a Prometheus file_sd file of them.")
         .after_help(
             "Flags are Go's: -flag=value, --flag=value, -flag value; a switch is -flag or -flag=false.\n\
+             Each is also read from the environment, where the command line does not give it: ECS_DISCOVERY_ and\n\
+             its name in capitals, dots and dashes as underscores (ECS_DISCOVERY_CONFIG_CLUSTER).\n\
              Credentials are found as by every AWS SDK: environment, profile, SSO, task role, instance role.",
         )
         .help_template("{about}\n\nUsage: ecs-discovery [-FLAG=VALUE]...\n\nFlags:\n{options}{after-help}\n")

@@ -83,6 +83,15 @@ pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A boolean as text (`true`, `false`), or one of these words as it is.
+pub(super) fn bool_or(words: &'static [&'static str]) -> impl Fn(&str) -> Result<String, String> + Clone {
+    move |text| match parse_bool(text) {
+        Ok(switched) => Ok(switched.to_string()),
+        Err(_) if words.contains(&text) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error} or {}", words.join(" or "))),
+    }
+}
+
 /// `strconv.ParseInt(text, 0, 64)`: decimal, `0x`, `0o`, `0` or `0b`, with `_` between digits.
 pub(super) fn parse_int(text: &str) -> Result<i64, String> {
     const WANT: &str = "want a whole number";

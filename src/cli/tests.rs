@@ -3,7 +3,12 @@
 use super::*;
 
 fn parsed(arguments: &[&str]) -> Result<Parsed, String> {
-    parse(arguments.iter().map(OsString::from)).map_err(|error| error.to_string())
+    in_environment(&[], arguments)
+}
+
+fn in_environment(variables: &[(&str, &str)], arguments: &[&str]) -> Result<Parsed, String> {
+    let environment = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+    parse(arguments.iter().map(OsString::from), environment).map_err(|error| error.to_string())
 }
 
 fn accepted(arguments: &[&str]) -> Config {
@@ -16,17 +21,19 @@ fn accepted(arguments: &[&str]) -> Config {
 #[test]
 fn the_defaults_are_the_originals() {
     let expected = Config {
-        aws: AwsConfig { clusters: Clusters::All, region: None, role_arn: None },
+        aws: AwsConfig { clusters: Clusters::All, region: None, role: None, details: false },
         rules: Rules {
             ports: PortRule::Label { name: "PROMETHEUS_EXPORTER_PORT".into(), filter: None },
             server_name_label: "PROMETHEUS_EXPORTER_SERVER_NAME".into(),
             job_name_label: "PROMETHEUS_EXPORTER_JOB_NAME".into(),
             path_label: "PROMETHEUS_EXPORTER_PATH".into(),
             scheme_label: "PROMETHEUS_EXPORTER_SCHEME".into(),
+            meta_labels: false,
         },
         output: Output::File { path: "ecs_file_sd.yml".into(), format: Format::Yaml },
         refresh: RefreshConfig { interval: Duration::from_secs(60), limit: None },
         log: LogConfig { level: LogLevel::Info, format: LogFormat::Logfmt },
+        web: None,
     };
     assert_eq!(accepted(&[]), expected);
     assert_eq!(accepted(&["-config.cluster=", "-config.region", "", "--config.role-arn="]), expected);
@@ -48,6 +55,10 @@ fn every_flag_is_read() {
         "1.5h",
         "-config.scrape-times=0x10",
         "-config.role-arn=arn:aws:iam::1:role/r",
+        "-config.external-id=x",
+        "-config.meta-labels",
+        "-web.listen-address=:9779",
+        "-web.telemetry-path=/m",
         "-config.server-name-label=S",
         "-config.job-name-label=J",
         "-config.path-label=P",
@@ -63,7 +74,8 @@ fn every_flag_is_read() {
         AwsConfig {
             clusters: Clusters::Named(vec!["a".into(), "b".into(), "arn:aws:ecs:r:1:cluster/c".into()]),
             region: Some("eu-west-1".into()),
-            role_arn: Some("arn:aws:iam::1:role/r".into()),
+            role: Some(Role { arn: "arn:aws:iam::1:role/r".into(), external_id: Some("x".into()) }),
+            details: true,
         }
     );
     assert_eq!(config.output, Output::Stdout);
@@ -71,6 +83,11 @@ fn every_flag_is_read() {
     let filter = Some(LabelFilter { name: "TEAM".into(), value: Some("a=b".into()) });
     assert_eq!(config.rules.ports, PortRule::Label { name: String::new(), filter });
     assert_eq!(config.rules.server_name_label + &config.rules.path_label + &config.rules.scheme_label, "SPC");
+    let listen = ListenAddress { host: None, port: 9779 };
+    let web = config.web.unwrap();
+    assert_eq!((web.listen, web.telemetry_path), (listen, "/m".into()));
+    assert!(web.flags.contains(&("config.external-id", "(set)".into())), "{:?}", web.flags);
+    assert!(web.flags.contains(&("config.scrape-times", "0x10".into())), "{:?}", web.flags);
     assert_eq!(config.log, LogConfig { level: LogLevel::Debug, format: LogFormat::Json });
 }
 
@@ -111,6 +128,14 @@ fn what_is_wrong_is_said_in_one_line_with_usage() {
         (&["-config.filter-label==x"], "want NAME or NAME=VALUE"),
         (&["-log.level=loud"], "bad value \"loud\" for -log.level: want one of error, warn, info, debug"),
         (&["-log.format="], "for -log.format: want one of logfmt, json"),
+        (&["-config.external-id=x"], "which is not given"),
+        (&["-healthcheck"], "-healthcheck needs -web.listen-address"),
+        (&["-explain=yaml"], "bad value \"yaml\" for -explain: want true or false or json"),
+        (&["-explain", "json"], "takes its value only as -explain=json"),
+        (&["-web.listen-address=9779"], "want :PORT or HOST:PORT"),
+        (&["-web.listen-address=::1:9779"], "want :PORT or HOST:PORT"),
+        (&["-web.listen-address=:99999"], "want :PORT or HOST:PORT"),
+        (&["-web.telemetry-path=metrics"], "want a path such as /metrics"),
         (&["prod"], "stray argument \"prod\""),
     ] {
         let error = parsed(arguments).unwrap_err();
@@ -137,6 +162,36 @@ fn help_lists_every_flag_and_version_the_version() {
 
 #[test]
 fn a_path_decides_where_the_targets_go() {
-    assert_eq!(output("a/b.json"), Ok(Output::File { path: "a/b.json".into(), format: Format::Json }));
-    assert_eq!(output("/dev/stdout"), Ok(Output::Stdout));
+    assert_eq!(output("a/b.json", false), Ok(Output::File { path: "a/b.json".into(), format: Format::Json }));
+    assert_eq!(output("/dev/stdout", false), Ok(Output::Stdout));
+    assert_eq!(output("", true), Ok(Output::Nowhere));
+}
+
+#[test]
+fn the_environment_gives_what_the_command_line_does_not() {
+    let variables = [
+        ("ECS_DISCOVERY_CONFIG_CLUSTER", "prod"),
+        ("ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "15s"),
+        ("ECS_DISCOVERY_CONFIG_DYNAMIC_PORT_DETECTION", "true"),
+    ];
+    let Ok(Parsed::Run(config)) = in_environment(&variables, &["-config.scrape-interval=30s"]) else { panic!() };
+    assert_eq!(config.aws.clusters, Clusters::Named(vec!["prod".into()]));
+    assert_eq!(config.refresh.interval, Duration::from_secs(30), "the flag wins");
+    assert_eq!(config.rules.ports, PortRule::OnlyPublished);
+    let error = in_environment(&[("ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "x")], &[]).unwrap_err();
+    assert!(error.contains("bad value \"x\" for ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL: want a duration"), "{error}");
+}
+
+#[test]
+fn other_things_can_be_asked_for() {
+    for (arguments, format) in [
+        (&["-explain"][..], ExplainFormat::Text),
+        (&["-explain=true"], ExplainFormat::Text),
+        (&["-explain=json", "-config.cluster=a"], ExplainFormat::Json),
+    ] {
+        assert!(matches!(parsed(arguments), Ok(Parsed::Explain(_, asked)) if asked == format), "{arguments:?}");
+    }
+    assert!(matches!(parsed(&["-explain=false"]), Ok(Parsed::Run(_))));
+    let listen = ListenAddress { host: Some("::1".into()), port: 9779 };
+    assert_eq!(parsed(&["-healthcheck", "-web.listen-address=[::1]:9779"]), Ok(Parsed::HealthCheck(listen)));
 }

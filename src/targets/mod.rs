@@ -4,6 +4,7 @@
 //! reached, and not whether it has bindings: a container that does not publish its port has none either.
 
 mod host;
+mod meta;
 mod port;
 mod skip;
 
@@ -17,8 +18,8 @@ use self::port::HostPort;
 use crate::config::{DYNAMIC_PORT_LABEL, PortRule, Rules};
 use crate::file_sd::{Labels, TargetGroup};
 use crate::inventory::{
-    ClusterRef, Container, ContainerDefinition, ContainerInstanceArn, FailureId, Fetched, ListedTask, NetworkMode,
-    NoHost, Shared, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
+    ClusterRef, Container, ContainerDefinition, ContainerInstanceArn, FailureId, Fetched, Instance, ListedTask,
+    NetworkMode, NoHost, Shared, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
 };
 
 /// What follows from one snapshot.
@@ -28,12 +29,12 @@ pub struct Derived {
     pub groups: Vec<TargetGroup>,
     /// The containers that are no targets, sorted.
     pub skipped: Vec<Skipped>,
-    /// The containers whose targets could not be learned this time.
+    /// The containers whose targets could not be learned this time, sorted.
     pub unknown: Vec<Unknown>,
 }
 
 /// A container, or all those of a task, whose targets could not be learned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unknown {
     /// The task.
     pub task: TaskArn,
@@ -66,6 +67,8 @@ pub fn derive(snapshot: &Snapshot, rules: &Rules) -> Derived {
     derived.groups.dedup();
     derived.skipped.sort_unstable();
     derived.skipped.dedup();
+    derived.unknown.sort_unstable();
+    derived.unknown.dedup();
     derived
 }
 
@@ -110,13 +113,9 @@ fn derive_task(derived: &mut Derived, snapshot: &Snapshot, asked: &ClusterRef, l
                 continue;
             }
         };
-        let labels = LabelSource { asked, task, container, plan: &plan, rules };
         for endpoint in &plan.endpoints {
-            match endpoint.as_ref().map_err(|reason| Miss::Skip(reason.clone())).and_then(|endpoint| {
-                let host = plan.at.host(task, &snapshot.hosts)?;
-                let port = endpoint.port.at(host.family()).ok_or(Miss::Skip(endpoint.unpublished()))?;
-                Ok(TargetGroup { targets: vec![format!("{host}:{port}")], labels: labels.of(endpoint.path) })
-            }) {
+            let labels = LabelSource { asked, task, container, plan: &plan, rules };
+            match target_group(endpoint, &labels, &snapshot.hosts) {
                 Ok(group) => derived.groups.push(group),
                 Err(Miss::Skip(reason)) => derived.skipped.push(skip(Some(container), reason)),
                 Err(Miss::Unknown(failure)) => {
@@ -125,6 +124,19 @@ fn derive_task(derived: &mut Derived, snapshot: &Snapshot, asked: &ClusterRef, l
             }
         }
     }
+}
+
+fn target_group(
+    endpoint: &Result<Endpoint<'_>, SkipReason>,
+    source: &LabelSource<'_>,
+    hosts: &HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+) -> Result<TargetGroup, Miss> {
+    let endpoint = endpoint.as_ref().map_err(|reason| Miss::Skip(reason.clone()))?;
+    let (host, instance) = source.plan.at.host(source.task, hosts)?;
+    let port = endpoint.port.at(host.family());
+    let port = port.ok_or(Miss::Skip(SkipReason::PortNotPublished(endpoint.container_port)))?;
+    let labels = source.labels(endpoint, instance);
+    Ok(TargetGroup { targets: vec![format!("{host}:{port}")], labels })
 }
 
 /// Why an endpoint gives no target.
@@ -155,20 +167,19 @@ struct Endpoint<'a> {
     path: Option<&'a str>,
 }
 
-impl Endpoint<'_> {
-    fn unpublished(&self) -> SkipReason {
-        SkipReason::PortNotPublished(self.container_port)
-    }
-}
-
 impl At {
-    fn host(&self, task: &Task, hosts: &HashMap<ContainerInstanceArn, Fetched<IpAddr, NoHost>>) -> Result<Host, Miss> {
+    /// The host to write, and the instance where it is one's.
+    fn host<'a>(
+        &self,
+        task: &Task,
+        hosts: &'a HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+    ) -> Result<(Host, Option<&'a Instance>), Miss> {
         let arn = match self {
-            Self::Host(host) => return Ok(host.clone()),
+            Self::Host(host) => return Ok((host.clone(), None)),
             Self::Instance => task.container_instance.as_ref().ok_or(Miss::Skip(SkipReason::NoContainerInstance))?,
         };
         match hosts.get(arn) {
-            Some(Fetched::Known(address)) => Ok(Host::Address(*address)),
+            Some(Fetched::Known(instance)) => Ok((Host::Address(instance.address), Some(instance))),
             Some(Fetched::Unknown(failure)) => Err(Miss::Unknown(*failure)),
             Some(Fetched::Gone(reason)) => Err(Miss::Skip(SkipReason::NoHostAddress(*reason))),
             None => Err(Miss::Skip(SkipReason::NoHostAddress(NoHost::ContainerInstanceGone))),
@@ -249,8 +260,8 @@ fn stopping(task: &Task) -> Option<SkipReason> {
 /// The address of an awsvpc task, whose containers all share one interface: IPv4 where it has one, since
 /// an IPv6-only subnet is the exception.
 fn task_address(task: &Task, container: &Container) -> Option<IpAddr> {
-    let ipv4 = container.ipv4.or_else(|| task.containers.iter().find_map(|sibling| sibling.ipv4));
-    let ipv6 = container.ipv6.or_else(|| task.containers.iter().find_map(|sibling| sibling.ipv6));
+    let ipv4 = container.ipv4.or_else(|| task.containers.iter().filter_map(|sibling| sibling.ipv4).min());
+    let ipv6 = container.ipv6.or_else(|| task.containers.iter().filter_map(|sibling| sibling.ipv6).min());
     ipv4.or(task.attachment_ipv4).map(IpAddr::from).or(ipv6.map(IpAddr::from))
 }
 
@@ -298,11 +309,11 @@ struct LabelSource<'a> {
 
 impl LabelSource<'_> {
     /// The labels in the original's order. What AWS did not say is left out; so is an empty docker label.
-    fn of(&self, path: Option<&str>) -> Labels {
+    fn labels(&self, endpoint: &Endpoint<'_>, instance: Option<&Instance>) -> Labels {
         let (task, definition, rules) = (self.task, self.plan.task, self.rules);
         let docker = |name: &str| self.plan.container.docker_label(name).filter(|value| !value.is_empty()).cloned();
-        let path = path.map(Shared::from).or_else(|| docker(&rules.path_label));
-        [
+        let path = endpoint.path.map(Shared::from).or_else(|| docker(&rules.path_label));
+        let mut labels: Labels = [
             ("task_arn", Some(task.arn.shared())),
             ("task_name", Some(definition.family.clone())),
             ("job", docker(&rules.job_name_label)),
@@ -317,7 +328,11 @@ impl LabelSource<'_> {
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+        .collect();
+        if rules.meta_labels {
+            meta::add(&mut labels, self, endpoint, instance);
+        }
+        labels
     }
 
     fn cluster_arn(&self) -> Option<Shared> {

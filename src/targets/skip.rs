@@ -59,6 +59,32 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// Every [`code`](Self::code).
+    pub const CODES: [&'static str; 22] = [
+        "no_port_label",
+        "no_dynamic_port_label",
+        "filtered_out",
+        "invalid_port",
+        "invalid_server_name",
+        "port_not_published",
+        "not_one_published_port",
+        "task_not_up",
+        "task_stopping",
+        "task_gone",
+        "container_stopped",
+        "not_in_task_definition",
+        "task_definition_gone",
+        "daemon_task",
+        "network_mode_none",
+        "unknown_network_mode",
+        "no_task_address",
+        "no_container_instance",
+        "container_instance_gone",
+        "external_instance",
+        "instance_gone",
+        "no_host_address",
+    ];
+
     /// The reason in a few fixed words, without what differs between containers: for counting.
     pub fn code(&self) -> &'static str {
         match self {
@@ -114,9 +140,9 @@ impl SkipReason {
             Self::InvalidPort(_) => "write port[/path], or several with commas, with ports from 1 to 65535",
             Self::InvalidServerName(_) => "write a host name or an IP address: no scheme, no port, no path",
             Self::PortNotPublished(_) => "add the port to the container's portMappings, with protocol tcp",
-            Self::NotOnePublishedPort(_) => "publish exactly one TCP port, or use the port label",
+            Self::NotOnePublishedPort(_) => "publish exactly one port, over TCP, or use the port label",
             Self::TaskNotUp(_) | Self::NoTaskAddress => "wait: it becomes a target when it is up",
-            Self::TaskStopping(_) | Self::TaskGone | Self::ContainerStopped => "nothing: it is gone",
+            Self::TaskStopping(_) | Self::TaskGone | Self::ContainerStopped => "nothing: it is gone, or about to be",
             Self::NotInTaskDefinition | Self::DaemonTask => "nothing: AWS put it there, it has no docker labels",
             Self::TaskDefinitionGone => "register the task definition again and redeploy",
             Self::NetworkModeNone => "use another network mode: this one cannot be reached",

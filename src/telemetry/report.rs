@@ -1,27 +1,32 @@
 //! One refresh in the logs: a line when the targets change, a line for each failure, and why there are
 //! no targets where there are none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use tracing::{debug, error, info, warn};
 
 use crate::daemon::{Outcome, Refresh};
-use crate::inventory::{Failure, FailureId, Shared};
+use crate::inventory::{Failure, FailureId};
 use crate::targets::{SkipReason, Skipped};
 use crate::writer::Written;
 
 /// How many containers with something to mend are named in one refresh.
 const MOST_MISTAKES: usize = 10;
 
-/// Logs what a refresh did.
-pub fn report(refresh: &Refresh) {
-    for (id, failure) in refresh.failures.iter() {
+/// Kinds of mistakes: the container's name, and the reason in words.
+pub(super) type Mistakes = BTreeSet<(String, String)>;
+
+/// Logs what a refresh did. `mistakes` are those that have been named already.
+pub(super) fn report(refresh: &Refresh, mistakes: &mut Mistakes) {
+    for (id, failure) in refresh.snapshot.failures.iter() {
         report_failure(refresh, id, failure);
     }
     report_output(refresh);
-    if refresh.targets.is_empty() {
-        report_no_targets(&refresh.skipped);
+    report_mistakes(&refresh.derived.skipped, mistakes);
+    // After a failure it is the failure that says why.
+    if refresh.targets.is_empty() && refresh.snapshot.failures.is_empty() {
+        report_no_targets(&refresh.derived.skipped);
     }
 }
 
@@ -49,9 +54,8 @@ fn report_output(refresh: &Refresh) {
     match &refresh.output {
         Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
         Outcome::Written(Written::Replaced) => {
-            let (added, removed, skipped) = (refresh.added, refresh.removed, by_reason(&refresh.skipped));
+            let (added, removed, skipped) = (refresh.added, refresh.removed, by_reason(&refresh.derived.skipped));
             info!(targets, added, removed, skipped, seconds = took, "targets written");
-            report_mistakes(&refresh.skipped);
         }
         Outcome::Failed(error) => {
             error!(targets, error = %error, "targets not written: trying again at the next refresh")
@@ -63,20 +67,26 @@ fn report_output(refresh: &Refresh) {
     }
 }
 
-/// Names the containers that somebody meant to be scraped and that are no targets, a line for each kind.
-fn report_mistakes(skipped: &[Skipped]) {
-    let mut kinds: BTreeMap<(Option<&Shared>, &SkipReason), Vec<&Skipped>> = BTreeMap::new();
+/// Names the containers that somebody meant to be scraped and that are no targets: a line for each kind,
+/// when it appears.
+fn report_mistakes(skipped: &[Skipped], known: &mut Mistakes) {
+    let mut kinds: BTreeMap<(String, String), Vec<&Skipped>> = BTreeMap::new();
     for skipped in skipped.iter().filter(|skipped| skipped.reason.is_mistake()) {
-        kinds.entry((skipped.container.as_ref(), &skipped.reason)).or_default().push(skipped);
+        let container = skipped.container.as_deref().unwrap_or_default().to_owned();
+        kinds.entry((container, skipped.reason.to_string())).or_default().push(skipped);
     }
-    for ((container, reason), alike) in kinds.iter().take(MOST_MISTAKES) {
-        let (task, tasks) = (alike.first().map(|skipped| skipped.task.as_str()), alike.len());
-        warn!(container = container.map(|name| &**name), task, tasks, reason = %reason, remedy = reason.remedy(), "container skipped");
+    let new: Vec<_> = kinds.iter().filter(|(kind, _)| !known.contains(*kind)).collect();
+    for ((container, reason), alike) in new.iter().take(MOST_MISTAKES) {
+        let first = alike.first();
+        let (task, tasks) = (first.map(|skipped| skipped.task.as_str()), alike.len());
+        let remedy = first.map(|skipped| skipped.reason.remedy());
+        warn!(container, task, tasks, reason, remedy, "container skipped");
     }
-    let more = kinds.len().saturating_sub(MOST_MISTAKES);
+    let more = new.len().saturating_sub(MOST_MISTAKES);
     if more > 0 {
-        warn!(more, "more containers skipped");
+        warn!(more, "more containers skipped: -explain names them all");
     }
+    *known = kinds.into_keys().collect();
 }
 
 /// Says why there is nothing, with what to do about the commonest reason.
@@ -103,12 +113,12 @@ fn report_no_targets(skipped: &[Skipped]) {
     }
 }
 
-/// `no_port_label=12 invalid_port=1`
-fn by_reason(skipped: &[Skipped]) -> String {
+/// `no_port_label=12 invalid_port=1`; none where nothing was skipped.
+fn by_reason(skipped: &[Skipped]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for skipped in skipped {
         *counts.entry(skipped.reason.code()).or_default() += 1;
     }
     let counts: Vec<String> = counts.iter().map(|(code, count)| format!("{code}={count}")).collect();
-    counts.join(" ")
+    (!counts.is_empty()).then(|| counts.join(" "))
 }

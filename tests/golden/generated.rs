@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ecs_discovery::config::{DYNAMIC_PORT_LABEL, LabelFilter, PortRule, Rules};
 use ecs_discovery::inventory::{
-    Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, ListedTask,
-    NetworkMode, NoHost, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
+    Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, Instance,
+    ListedTask, NetworkMode, NoHost, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -50,7 +50,7 @@ const INSTANCES: [&str; 2] = ["container-instance/c0/1", "container-instance/c0/
 /// What a refresh may learn, and a bit more: what tasks name need not be there.
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let definitions = vec(fetched(definition().prop_map(Arc::new), Just(())), 2..=DEFINITIONS.len());
-    let hosts = vec(fetched(any::<IpAddr>(), no_host()), 1..=INSTANCES.len());
+    let hosts = vec(fetched(any::<IpAddr>().prop_map(Instance::from), no_host()), 1..=INSTANCES.len());
     let clusters = vec(cluster(), 0..4);
     (clusters, definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
         |(clusters, definitions, hosts, failure)| Snapshot {
@@ -124,6 +124,7 @@ fn task() -> impl Strategy<Value = Task> {
                 on_managed_instance: false,
                 container_instance: instance.map(|arn| arn.as_str().into()),
                 attachment_ipv4,
+                details: None,
                 containers: containers.into_iter().map(|(one, shown)| at(one, addresses, shown)).collect(),
             }
         },
@@ -217,8 +218,10 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let filter = option::weighted(0.2, option::of(text()));
     let filter = filter.prop_map(|value| value.map(|value| LabelFilter { name: "OTHER".into(), value }));
     let by_label = filter.prop_map(|filter| PortRule::Label { name: "PORT".into(), filter });
-    prop_oneof![3 => by_label, 1 => Just(PortRule::OnlyPublished)].prop_map(|ports| Rules {
+    let ports = prop_oneof![3 => by_label, 1 => Just(PortRule::OnlyPublished)];
+    (ports, any::<bool>()).prop_map(|(ports, meta_labels)| Rules {
         ports,
+        meta_labels,
         server_name_label: "SERVER".into(),
         job_name_label: "OTHER".into(),
         path_label: "OTHER".into(),

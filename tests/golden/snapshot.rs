@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use ecs_discovery::config::Clusters;
 use ecs_discovery::inventory::{
-    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, ListedTask,
-    NetworkMode, NoHost, Snapshot, Task, TaskDefinition, TaskStatus,
+    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, Instance,
+    InstanceDetails, ListedTask, NetworkMode, NoHost, Shared, Snapshot, Task, TaskDefinition, TaskDetails, TaskStatus,
 };
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
@@ -88,9 +88,32 @@ fn task(world: &World, cluster: &simaws::Cluster, task: &simaws::Task) -> Task {
         on_managed_instance: task.launch_type.as_deref() == Some("MANAGED_INSTANCES"),
         container_instance: instance.map(|arn| arn.as_str().into()),
         attachment_ipv4: task.attachments.iter().find_map(attached_ipv4),
+        details: Some(Box::new(task_details(task))),
         containers: (task.containers.iter().filter(|_| has("containers")))
             .map(|one| container(&world.container_arn(&cluster.name, &task.id, &one.name), one))
             .collect(),
+    }
+}
+
+/// What meta labels say of a task.
+fn task_details(task: &simaws::Task) -> TaskDetails {
+    let shared = |text: &Option<String>| text.as_deref().map(Shared::from);
+    let subnet = task.attachments.iter().filter(|attachment| attachment["type"] == "ElasticNetworkInterface");
+    let mut subnet = subnet.flat_map(|attachment| attachment["details"].as_array()).flatten();
+    let tags = task.tags.iter().flatten();
+    TaskDetails {
+        availability_zone: shared(&task.availability_zone),
+        subnet_id: subnet
+            .find(|detail| detail["name"] == "subnetId")
+            .and_then(|detail| detail["value"].as_str())
+            .map(Shared::from),
+        launch_type: shared(&task.launch_type),
+        desired_status: shared(&task.desired_status),
+        last_status: shared(&task.last_status),
+        health_status: shared(&task.health_status),
+        platform_family: shared(&task.platform_family),
+        platform_version: shared(&task.platform_version),
+        tags: tags.filter_map(|tag| Some((tag["key"].as_str()?.into(), tag["value"].as_str()?.into()))).collect(),
     }
 }
 
@@ -161,7 +184,7 @@ fn container_definition(container: &simaws::ContainerDefinition) -> ContainerDef
     }
 }
 
-fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result<IpAddr, NoHost> {
+fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result<Instance, NoHost> {
     let id = container_instance.ec2_instance_id.as_deref().filter(|_| container_instance.describe == Describe::Found);
     let id = id.ok_or(NoHost::ContainerInstanceGone)?;
     if id.starts_with("mi-") {
@@ -169,5 +192,19 @@ fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result
     }
     let instance = world.instances.iter().find(|instance| instance.instance_id == id).ok_or(NoHost::InstanceGone)?;
     let address = instance.private_ip_address.as_ref().or(instance.ipv6_address.as_ref()).ok_or(NoHost::NoAddress)?;
-    Ok(address.parse().expect("golden worlds have addresses that are addresses"))
+    let address = address.parse().expect("golden worlds have addresses that are addresses");
+    Ok(Instance { address, details: Some(Arc::new(instance_details(instance))) })
+}
+
+/// What meta labels say of an instance.
+fn instance_details(instance: &simaws::Instance) -> InstanceDetails {
+    let shared = |text: &Option<String>| text.as_deref().map(Shared::from);
+    InstanceDetails {
+        instance_id: instance.instance_id.as_str().into(),
+        instance_type: shared(&instance.instance_type),
+        private_ip: shared(&instance.private_ip_address),
+        public_ip: shared(&instance.public_ip_address),
+        subnet_id: None,
+        tags: instance.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
+    }
 }

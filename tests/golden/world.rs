@@ -60,7 +60,7 @@ impl World {
 
     /// The settings that the flags mean.
     pub(crate) fn config(&self) -> Config {
-        match cli::parse(self.args.iter().map(Into::into)) {
+        match cli::parse(self.args.iter().map(Into::into), |_| None) {
             Ok(Parsed::Run(config)) => *config,
             other => panic!("{}: the flags are {other:?}", self.name),
         }

@@ -240,8 +240,9 @@ fn a_role_that_cannot_be_assumed_for_now_loses_nothing() {
     let reader = scene.reader(&TWO_CLUSTERS);
     scene.aws.add_fault(Fault::always("sts:AssumeRole", FaultKind::Denied));
     scene.start();
-    let failure = scene.until_message("ListTasks failed: keeping 2 targets of cluster prod");
-    assert!(text(&failure, "error").contains("sts:AssumeRole"), "{failure}");
+    let failure = scene.until_message("AssumeRole failed: keeping 2 targets of cluster prod");
+    assert_eq!(text(&failure, "code"), "AccessDenied", "{failure}");
+    assert!(text(&failure, "error").starts_with("arn:aws:iam::123456789012:role/reader: "), "{failure}");
     scene.aws.clear_faults();
     scene.comes_up("prod", on_fargate("web-2", "web:1", "10.0.1.2"));
     scene.until_targets(&[&TWO_CLUSTERS[..], &["10.0.1.2:9102"]].concat());

@@ -1,0 +1,92 @@
+//! An explanation for a machine.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use super::{Explanation, Row, Verdict};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    targets: usize,
+    skipped: &'a BTreeMap<&'static str, usize>,
+    clusters: Vec<Cluster<'a>>,
+    failures: &'a [String],
+    containers: Vec<Container<'a>>,
+}
+
+#[derive(Serialize)]
+struct Cluster<'a> {
+    name: &'a str,
+    read: bool,
+}
+
+#[derive(Default, Serialize)]
+struct Container<'a> {
+    cluster: &'a str,
+    group: &'a str,
+    task: &'a str,
+    task_definition: &'a str,
+    container: &'a str,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+}
+
+/// The explanation as a JSON document and a newline. Members that do not apply are absent.
+pub fn json(explanation: &Explanation) -> String {
+    let document = Document {
+        targets: explanation.targets,
+        skipped: &explanation.skipped,
+        clusters: explanation.clusters.iter().map(|(name, read)| Cluster { name, read: *read }).collect(),
+        failures: &explanation.failures,
+        containers: explanation.rows.iter().map(container).collect(),
+    };
+    // Strings, numbers and booleans in memory have nothing that can fail.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+fn container(row: &Row) -> Container<'_> {
+    let place = Container {
+        cluster: &row.cluster,
+        group: &row.group,
+        task: &row.task,
+        task_definition: &row.definition,
+        container: &row.container,
+        ..Container::default()
+    };
+    match &row.verdict {
+        Verdict::Target(target) => Container {
+            verdict: "target",
+            target: Some(&target.address),
+            metrics_path: target.path.as_deref(),
+            scheme: target.scheme.as_deref(),
+            job: target.job.as_deref(),
+            stale: Some(target.stale),
+            ..place
+        },
+        Verdict::Unknown { failure, remedy } => {
+            Container { verdict: "unknown", text: Some(failure.clone()), remedy: Some(remedy), ..place }
+        }
+        Verdict::Mistake(reason) | Verdict::Skipped(reason) => Container {
+            verdict: if reason.is_mistake() { "mend" } else { "skipped" },
+            reason: Some(reason.code()),
+            text: Some(reason.to_string()),
+            remedy: Some(reason.remedy()),
+            ..place
+        },
+    }
+}

@@ -1,0 +1,132 @@
+//! `__meta_ecs_*` labels, for relabelling: Prometheus drops them afterwards.
+//!
+//! Where Prometheus's own ECS discovery has a name for it, that name and its meaning are taken (Prometheus
+//! documentation, "Configuration", `<aws_sd_config>`, role ecs), so that relabelling rules work with both.
+//! What would take further calls is absent: `service_status`, `tag_cluster_*`, `tag_service_*`, `public_ip`.
+
+use std::collections::BTreeMap;
+
+use super::{Endpoint, LabelSource, task_address};
+use crate::file_sd::Labels;
+use crate::inventory::{Instance, InstanceDetails, Shared, TaskDetails};
+
+/// What AWS puts before a service's name in a task's group.
+const SERVICE_GROUP: &str = "service:";
+
+/// YAML takes keys of up to 1,024 characters in this form; a longer one would cost the whole file.
+const LONGEST_NAME: usize = 1_000;
+
+/// Adds the meta labels of one target at the end, in the order of their names.
+pub(super) fn add(labels: &mut Labels, source: &LabelSource<'_>, endpoint: &Endpoint<'_>, instance: Option<&Instance>) {
+    let mut meta = Meta::default();
+    of_task(&mut meta, source);
+    if let Some(details) = &source.task.details {
+        of_details(&mut meta, details);
+    }
+    of_container(&mut meta, source, endpoint);
+    let address = match instance {
+        Some(instance) => Some(instance.address),
+        None => task_address(source.task, source.container),
+    };
+    meta.put("ip_address", address.map(|address| address.to_string().into()));
+    if let Some(details) = instance.and_then(|instance| instance.details.as_deref()) {
+        of_instance(&mut meta, details);
+    }
+    for (name, value) in meta.0 {
+        labels.push(name, value);
+    }
+}
+
+/// Labels by name. Of two that sanitising makes one, the first to be put stays: AWS's own come first, and
+/// tags and docker labels in the order of their keys.
+#[derive(Default)]
+struct Meta(BTreeMap<String, Shared>);
+
+impl Meta {
+    fn put(&mut self, name: &str, value: Option<Shared>) {
+        if let Some(value) = value {
+            let name = format!("__meta_ecs_{name}");
+            if name.len() <= LONGEST_NAME {
+                self.0.entry(name).or_insert(value);
+            }
+        }
+    }
+
+    /// A label for each pair, its key made fit for a label name.
+    fn put_all<'a>(&mut self, prefix: &str, pairs: impl IntoIterator<Item = (&'a Shared, &'a Shared)>) {
+        let mut pairs: Vec<_> = pairs.into_iter().collect();
+        pairs.sort_unstable();
+        for (key, value) in pairs {
+            self.put(&format!("{prefix}{}", sanitised(key)), Some(value.clone()));
+        }
+    }
+}
+
+fn of_task(meta: &mut Meta, source: &LabelSource<'_>) {
+    let (task, definition) = (source.task, source.plan.task);
+    let cluster_arn = source.cluster_arn();
+    let cluster = cluster_arn.as_deref().and_then(|arn| arn.rsplit_once(":cluster/")).map(|(_, name)| name.into());
+    let service = task.group.as_deref().and_then(|group| group.strip_prefix(SERVICE_GROUP));
+    meta.put("cluster", cluster);
+    meta.put("cluster_arn", cluster_arn);
+    meta.put("service", service.map(Shared::from));
+    meta.put("service_arn", service.and_then(|name| task.arn.service(name)).map(Shared::from));
+    meta.put("task_group", task.group.clone());
+    meta.put("task_arn", Some(task.arn.shared()));
+    meta.put("task_definition", Some(task.definition.shared()));
+    meta.put("task_definition_family", Some(definition.family.clone()));
+    meta.put("task_definition_revision", Some(definition.revision.to_string().into()));
+    meta.put("region", task.arn.region().map(Shared::from));
+    meta.put("account_id", task.arn.account().map(Shared::from));
+    meta.put("network_mode", Some(definition.network_mode.as_str().into()));
+    meta.put("container_instance_arn", task.container_instance.as_ref().map(|arn| arn.shared()));
+}
+
+fn of_details(meta: &mut Meta, details: &TaskDetails) {
+    meta.put("availability_zone", details.availability_zone.clone());
+    meta.put("subnet_id", details.subnet_id.clone());
+    meta.put("launch_type", details.launch_type.clone());
+    meta.put("desired_status", details.desired_status.clone());
+    meta.put("last_status", details.last_status.clone());
+    meta.put("health_status", details.health_status.clone());
+    meta.put("platform_family", details.platform_family.clone());
+    meta.put("platform_version", details.platform_version.clone());
+    meta.put_all("tag_task_", details.tags.iter().map(|(key, value)| (key, value)));
+}
+
+fn of_container(meta: &mut Meta, source: &LabelSource<'_>, endpoint: &Endpoint<'_>) {
+    let definition = source.plan.container;
+    meta.put("container_name", Some(source.container.name.clone()));
+    meta.put("container_image", definition.image.clone());
+    meta.put("container_port", Some(endpoint.container_port.to_string().into()));
+    meta.put_all("container_label_", &definition.docker_labels);
+}
+
+fn of_instance(meta: &mut Meta, details: &InstanceDetails) {
+    meta.put("subnet_id", details.subnet_id.clone());
+    meta.put("ec2_instance_id", Some(details.instance_id.clone()));
+    meta.put("ec2_instance_type", details.instance_type.clone());
+    meta.put("ec2_instance_private_ip", details.private_ip.clone());
+    meta.put("ec2_instance_public_ip", details.public_ip.clone());
+    meta.put_all("tag_ec2_", details.tags.iter().map(|(key, value)| (key, value)));
+}
+
+/// As Prometheus does it: every character outside `[a-zA-Z0-9_]` becomes an underscore.
+fn sanitised(key: &str) -> String {
+    key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colliding_names_are_settled_by_their_keys() {
+        let pair = |key: &str, value: &str| (Shared::from(key), Shared::from(value));
+        let mut meta = Meta::default();
+        let tags = [pair("a-b", "dash"), pair("a.b", "dot"), pair("a b", "blank"), pair("é", "accent")];
+        meta.put_all("tag_task_", tags.iter().rev().map(|(key, value)| (key, value)));
+        let labels: Vec<_> = meta.0.iter().map(|(name, value)| (name.as_str(), &**value)).collect();
+        assert_eq!(labels, [("__meta_ecs_tag_task__", "accent"), ("__meta_ecs_tag_task_a_b", "blank")]);
+    }
+}
