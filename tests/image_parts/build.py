@@ -81,11 +81,15 @@ def build_image():
     with log.open("w") as file, subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as build:
-        for line in build.stdout:
-            file.write(line)
-            file.flush()
-            if "STEP" in line:
-                print(f"  {line.rstrip():.100}", flush=True)
+        try:
+            for line in build.stdout:
+                file.write(line)
+                file.flush()
+                if "STEP" in line:
+                    print(f"  {line.rstrip():.100}", flush=True)
+        except BaseException:  # interrupted: the compiler would go on
+            build.terminate()
+            raise
     if build.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
         raise Unusable(f"the image could not be built\n{tail}")
