@@ -18,8 +18,9 @@ const ATTEMPTS: u32 = 5;
 
 /// Without these a silent server would be waited for without end: the SDK sets neither.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take with all its attempts.
-pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a call may take with all its attempts: enough for four throttled ones with the pauses between
+/// them, and short, since a cluster that hangs holds up a refresh for as long.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is nothing to start with.
 #[derive(Debug, thiserror::Error)]

@@ -79,7 +79,7 @@ impl Ecs {
             let answer = patience.call(give_up, self.describe_tasks(cluster, &arns)).await;
             Batch { arns, answer }
         });
-        Ok(Described(stream::iter(described).buffered(BATCHES_AT_ONCE).collect().await))
+        Ok(Described(stream::iter(described).buffer_unordered(BATCHES_AT_ONCE).collect().await))
     }
 
     async fn list_tasks(&self, cluster: &ClusterRef) -> Result<Vec<TaskArn>, Failure> {

@@ -116,20 +116,21 @@ impl Aws {
     }
 
     async fn scan(&self, clusters: Vec<ClusterRef>, failures: &mut Failures) -> Vec<ClusterTasks> {
-        let scans = clusters.into_iter().map(|cluster| async {
+        let scans = clusters.into_iter().enumerate().map(|(place, cluster)| async move {
             let listing = self.ecs.tasks_of(&cluster).await;
-            (cluster, listing)
+            (place, cluster, listing)
         });
-        let mut scanned = stream::iter(scans).buffered(CLUSTERS_AT_ONCE);
-        let mut clusters = Vec::new();
-        while let Some((cluster, listing)) = scanned.next().await {
+        // Unordered, so that a cluster that hangs does not keep the next ones from their turn.
+        let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CLUSTERS_AT_ONCE).collect().await;
+        scanned.sort_unstable_by_key(|(place, ..)| *place);
+        let listed = scanned.into_iter().map(|(_, cluster, listing)| {
             let tasks = match listing {
                 Ok(described) => Ok(described.into_listed(&cluster, failures)),
                 Err(failure) => Err(failures.record(failure)),
             };
-            clusters.push(ClusterTasks { cluster, tasks });
-        }
-        clusters
+            ClusterTasks { cluster, tasks }
+        });
+        listed.collect()
     }
 
     /// The definitions of these tasks, from memory where they are known: a revision cannot change.

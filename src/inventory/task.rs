@@ -1,0 +1,170 @@
+//! Tasks and their containers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+use super::{ClusterArn, ContainerInstanceArn, Shared, TaskArn, TaskDefinitionArn};
+
+/// A described task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its ARN.
+    pub arn: TaskArn,
+    /// The ARN of its cluster.
+    pub cluster: Option<ClusterArn>,
+    /// Its task definition.
+    pub definition: TaskDefinitionArn,
+    /// `service:NAME` or `family:NAME`; absent for some tasks.
+    pub group: Option<Shared>,
+    /// Where it is in its life.
+    pub last_status: TaskStatus,
+    /// Whether it has been told to stop (`desiredStatus` STOPPED).
+    pub told_to_stop: bool,
+    /// Whether it runs on an ECS Managed Instance, which EC2 hides unless asked for.
+    pub on_managed_instance: bool,
+    /// The container instance it runs on; none on Fargate.
+    pub container_instance: Option<ContainerInstanceArn>,
+    /// The IPv4 address of its network interface attachment, where it has one.
+    pub attachment_ipv4: Option<Ipv4Addr>,
+    /// Its containers, injected ones included.
+    pub containers: Vec<Container>,
+    /// What only meta labels need, where they are asked for.
+    pub details: Option<Box<TaskDetails>>,
+}
+
+/// What ECS says of a task beyond what makes targets, in AWS's words.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs)] // the names are AWS's
+pub struct TaskDetails {
+    pub availability_zone: Option<Shared>,
+    pub subnet_id: Option<Shared>,
+    pub launch_type: Option<Shared>,
+    pub desired_status: Option<Shared>,
+    pub last_status: Option<Shared>,
+    pub health_status: Option<Shared>,
+    pub platform_family: Option<Shared>,
+    pub platform_version: Option<Shared>,
+    /// Keys and values of its tags.
+    pub tags: Vec<(Shared, Shared)>,
+}
+
+/// Where a task is in its life, in order (Amazon ECS Developer Guide, "Amazon ECS task lifecycle").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // the names are AWS's
+pub enum TaskStatus {
+    Provisioning,
+    Pending,
+    Activating,
+    Running,
+    Deactivating,
+    Stopping,
+    Deprovisioning,
+    Stopped,
+    Deleted,
+    /// Absent, or a word that AWS has added since: says nothing.
+    Unknown,
+}
+
+impl TaskStatus {
+    const NAMES: [(&'static str, Self); 9] = [
+        ("PROVISIONING", Self::Provisioning),
+        ("PENDING", Self::Pending),
+        ("ACTIVATING", Self::Activating),
+        ("RUNNING", Self::Running),
+        ("DEACTIVATING", Self::Deactivating),
+        ("STOPPING", Self::Stopping),
+        ("DEPROVISIONING", Self::Deprovisioning),
+        ("STOPPED", Self::Stopped),
+        ("DELETED", Self::Deleted),
+    ];
+
+    /// Reads AWS's word.
+    pub fn from_aws(word: Option<&str>) -> Self {
+        Self::NAMES.iter().find(|(name, _)| Some(*name) == word).map_or(Self::Unknown, |(_, status)| *status)
+    }
+
+    /// AWS's word.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, status)| *status == self).map_or("UNKNOWN", |(name, _)| name)
+    }
+
+    /// Whether the task has not come up yet, so that its addresses are not to be trusted.
+    pub fn is_coming(self) -> bool {
+        matches!(self, Self::Provisioning | Self::Pending)
+    }
+
+    /// Whether the task is on its way out. It keeps its address in the answers, and that address may be
+    /// someone else's by now.
+    pub fn is_going(self) -> bool {
+        matches!(self, Self::Deactivating | Self::Stopping | Self::Deprovisioning | Self::Stopped | Self::Deleted)
+    }
+}
+
+/// A container of a described task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Its name, by which its definition is found.
+    pub name: Shared,
+    /// Its ARN.
+    pub arn: Option<Shared>,
+    /// Whether it has stopped while its task goes on.
+    pub stopped: bool,
+    /// The IPv4 address of its network interface (awsvpc).
+    pub ipv4: Option<Ipv4Addr>,
+    /// The IPv6 address of its network interface (awsvpc).
+    pub ipv6: Option<Ipv6Addr>,
+    /// The ports it publishes on its host (bridge).
+    pub bindings: Vec<Binding>,
+}
+
+/// Ports of a container published on its host: one port, or a range of equal length on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Whether it is TCP; a scrape is.
+    pub tcp: bool,
+    /// The address family it listens on; none where AWS does not say.
+    pub family: Option<Family>,
+    /// The ports inside the container.
+    pub container_ports: RangeInclusive<u16>,
+    /// The first of the ports on the host.
+    pub first_host_port: u16,
+}
+
+impl Binding {
+    /// The host port that leads to a container port.
+    pub fn host_port(&self, container_port: u16) -> Option<u16> {
+        if !self.container_ports.contains(&container_port) {
+            return None;
+        }
+        self.first_host_port.checked_add(container_port - self.container_ports.start())
+    }
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl From<IpAddr> for Family {
+    fn from(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_mapped_by_offset() {
+        let binding = Binding { tcp: true, family: None, container_ports: 8000..=8003, first_host_port: 65_534 };
+        assert_eq!(
+            [7999, 8000, 8001, 8002, 8004].map(|port| binding.host_port(port)),
+            [None, Some(65_534), Some(65_535), None, None]
+        );
+    }
+}
