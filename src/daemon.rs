@@ -11,7 +11,7 @@ use tokio::time;
 
 use crate::config::{RefreshConfig, Rules};
 use crate::file_sd::TargetGroup;
-use crate::inventory::{Failure, FailureId, Snapshot};
+use crate::inventory::{ClusterTasks, Failure, FailureId, ListedTask, Snapshot};
 use crate::last_good::stand_in;
 use crate::output::{Earlier, Output};
 use crate::targets::{Derived, derive};
@@ -81,6 +81,14 @@ impl Refresh {
     /// Whether anything failed, though what was learned is written.
     pub fn failed(&self) -> bool {
         !self.snapshot.failures.is_empty() || matches!(self.output, Outcome::Failed(_))
+    }
+
+    /// Whether everything in this cluster could be learned.
+    pub fn knows_all_of(&self, cluster: &ClusterTasks) -> bool {
+        // They are sorted.
+        let unknown =
+            |task: &ListedTask| self.derived.unknown.binary_search_by(|unknown| unknown.task.cmp(&task.arn)).is_ok();
+        cluster.tasks.as_ref().is_ok_and(|tasks| !tasks.iter().any(unknown))
     }
 
     /// Whether the targets are in force: whoever reads them may rely on them.

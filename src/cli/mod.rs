@@ -71,7 +71,15 @@ pub fn parse(
     if switch(&matches, "version") {
         return Ok(Parsed::Print(format!("ecs-discovery {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    asked(&matches).map_err(UsageError)
+    asked(&matches).map_err(|why| UsageError(by_its_place(why, &surroundings)))
+}
+
+/// Names the environment variable where it is the one to be mended, and not the flag.
+fn by_its_place(why: String, surroundings: &[(String, String)]) -> String {
+    let from_environment = FLAGS.iter().filter(|flag| surroundings.iter().any(|(name, _)| name == flag.name));
+    from_environment.fold(why, |why, flag| {
+        why.replace(&format!(" for -{}: ", flag.name), &format!(" for {}: ", flag.environment_variable()))
+    })
 }
 
 /// What is asked for, the version and help apart.

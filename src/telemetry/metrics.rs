@@ -1,6 +1,6 @@
 //! Metrics about the program itself: base units, fixed label names, every series there from the start.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
@@ -309,13 +309,8 @@ where
 
 /// Each scanned cluster's name, and whether everything in it could be learned.
 fn clusters(refresh: &Refresh) -> Vec<(String, bool)> {
-    let unknown: HashSet<&str> = refresh.derived.unknown.iter().map(|unknown| unknown.task.as_str()).collect();
-    let scanned = refresh.snapshot.clusters.iter().flatten().map(|cluster| {
-        let tasks = cluster.tasks.as_ref();
-        let fresh = tasks.is_ok_and(|tasks| !tasks.iter().any(|task| unknown.contains(task.arn.as_str())));
-        (cluster.cluster.name().to_owned(), fresh)
-    });
-    scanned.collect()
+    let scanned = refresh.snapshot.clusters.iter().flatten();
+    scanned.map(|cluster| (cluster.cluster.name().to_owned(), refresh.knows_all_of(cluster))).collect()
 }
 
 fn added<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
@@ -346,4 +341,28 @@ fn classic(openmetrics: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_format_has_counters_by_their_full_names() {
+        let openmetrics = "# HELP p_tries Tries of p_tries.\n\
+                           # TYPE p_tries counter\n\
+                           p_tries_total{of=\"p_tries\"} 1\n\
+                           # HELP p_tries_now Tries.\n\
+                           # TYPE p_tries_now gauge\n\
+                           # UNIT p_tries_now seconds\n\
+                           p_tries_now 2.5\n\
+                           # EOF\n";
+        let expected = "# HELP p_tries_total Tries of p_tries.\n\
+                        # TYPE p_tries_total counter\n\
+                        p_tries_total{of=\"p_tries\"} 1\n\
+                        # HELP p_tries_now Tries.\n\
+                        # TYPE p_tries_now gauge\n\
+                        p_tries_now 2.5\n";
+        assert_eq!(classic(openmetrics), expected);
+    }
 }

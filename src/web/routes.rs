@@ -9,6 +9,7 @@ use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTE
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::page;
+use crate::daemon::Refresh;
 use crate::file_sd::{Format, TargetGroup, render};
 use crate::inventory::ClusterRef;
 use crate::telemetry::{Board, Telemetry};
@@ -116,17 +117,24 @@ fn targets(board: &Board, query: Option<&str>) -> Answer {
     let asked = ClusterRef::from(&*cluster);
     let of_cluster = |group: &&TargetGroup| group.labels.get("cluster_arn").is_some_and(|arn| asked.matches(arn));
     let groups: Vec<TargetGroup> = known.iter().filter(of_cluster).cloned().collect();
-    if groups.is_empty() && !is_scanned(board, &asked) {
-        return answer(StatusCode::NOT_FOUND, TEXT, "no cluster of this name is scanned\n");
+    if groups.is_empty() {
+        return empty(board.last.as_deref(), &asked);
     }
     json(&groups)
 }
 
-/// Whether an empty list is true of this cluster. A misspelt one is an error, so that nobody loses
-/// targets to it.
-fn is_scanned(board: &Board, asked: &ClusterRef) -> bool {
-    let clusters = board.last.iter().flat_map(|refresh| refresh.snapshot.clusters.iter().flatten());
-    clusters.into_iter().any(|known| known.cluster.name() == asked.name())
+/// The answer for a cluster without targets, so that nobody loses targets to a misspelt name, nor to a
+/// failure before anything was known: an empty list is only for what the last refresh saw to be empty.
+fn empty(last: Option<&Refresh>, asked: &ClusterRef) -> Answer {
+    let same = |known: &ClusterRef| known.matches(asked.as_str()) || asked.matches(known.as_str());
+    let mut scanned = last.iter().flat_map(|refresh| refresh.snapshot.clusters.iter().flatten());
+    let (Some(last), Some(cluster)) = (last, scanned.find(|cluster| same(&cluster.cluster))) else {
+        return answer(StatusCode::NOT_FOUND, TEXT, "no cluster of this name is scanned\n");
+    };
+    if last.knows_all_of(cluster) {
+        return json(&[]);
+    }
+    answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "no targets of this cluster are known yet\n")
 }
 
 fn json(groups: &[TargetGroup]) -> Answer {

@@ -1,5 +1,6 @@
 //! A simulated AWS, a directory with the file, and the real program between them.
 
+mod client;
 mod program;
 mod reader;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use simaws::{SimAws, Task, World};
 use tempfile::TempDir;
 
+pub(crate) use client::{Metrics, Server, until_closed};
 pub(crate) use program::{Ended, Program, Signal};
 pub(crate) use reader::Reader;
 
@@ -95,6 +97,12 @@ impl Scene {
         self
     }
 
+    /// Without this flag, for which the environment may speak.
+    pub(crate) fn without_flag(mut self, flag: &str) -> Self {
+        self.flags.retain(|known| known != flag);
+        self
+    }
+
     /// Writes to this file in the directory instead.
     pub(crate) fn writing(mut self, name: &str) -> Self {
         self.file = self.directory.path().join(name);
@@ -170,6 +178,14 @@ impl Scene {
     pub(crate) fn run(&mut self) -> Ended {
         self.start();
         self.ended()
+    }
+
+    /// Starts the program with its web endpoints, at a port that is free.
+    pub(crate) fn serve(&mut self) -> Server {
+        self.flags.push("-web.listen-address=127.0.0.1:0".to_owned());
+        self.start();
+        let line = self.until_message("listening");
+        Server(text(&line, "address").parse().unwrap())
     }
 
     /// What the program was when it had ended by itself.

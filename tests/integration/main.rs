@@ -8,6 +8,10 @@
 //! | [`output`] | the file: whole, its mode, its time, its place; and what cannot be written |
 //! | [`lifecycle`] | start, end, exit codes, signals, where region and credentials come from |
 //! | [`budgets`] | which calls are made, and how many |
+//! | [`web`] | metrics, health, HTTP service discovery, the page; clients that behave badly |
+//! | [`healthcheck`] | what a container without a shell asks with |
+//! | [`explain`] | why each container is or is not a target |
+//! | [`environment`] | the flags as environment variables, and the external id of a role |
 //! | [`harness`], [`fixtures`] | the parts put together; the worlds |
 //!
 //! No test sleeps or counts on a time that something takes: each waits for a condition, with a deadline.
@@ -20,10 +24,14 @@
 )]
 
 mod budgets;
+mod environment;
+mod explain;
 mod faults;
 mod fixtures;
 mod harness;
+mod healthcheck;
 mod lifecycle;
 mod output;
 mod refusals;
 mod restart;
+mod web;

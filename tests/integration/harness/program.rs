@@ -74,6 +74,11 @@ impl Program {
         self.stderr.so_far()
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many bytes it has printed that nobody has read.
     pub(crate) fn unread(&self) -> u64 {
         self.child.stdout.as_ref().map_or(0, |pipe| rustix::io::ioctl_fionread(pipe).unwrap())

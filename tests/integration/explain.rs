@@ -1,0 +1,1 @@
+//! `-explain`: why each container is or is not a target.

@@ -1,0 +1,202 @@
+//! The web endpoints over real HTTP: off unless asked for, what each answers, and the page.
+
+mod hostile;
+mod metrics;
+mod targets;
+
+use std::collections::HashSet;
+use std::fs;
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecs_discovery::config::ListenAddress;
+use ecs_discovery::telemetry::Telemetry;
+use ecs_discovery::web::{App, bind, serve};
+use simaws::{Cluster, Fault, FaultKind, TaskDefinition, World};
+
+use crate::fixtures::{PORT_LABEL, TWO_CLUSTERS, fargate, on_fargate, two_clusters};
+use crate::harness::{Scene, Server, until};
+
+const ONE: &str = "10.0.0.1:9102";
+
+/// The cluster `prod` with one target.
+fn small() -> Scene {
+    Scene::of(fargate(1)).flag("-config.cluster=prod")
+}
+
+/// Both clusters, by name.
+fn both_clusters() -> Scene {
+    Scene::of(two_clusters()).flag("-config.cluster=prod,other")
+}
+
+/// Serves an app of the library in this process, and asks it.
+fn with_app<T: Send + 'static>(patience: Duration, ask: impl FnOnce(Server) -> T + Send + 'static) -> T {
+    let app =
+        App { telemetry: Arc::new(Telemetry::new(true)), telemetry_path: "/metrics".into(), patience, flags: vec![] };
+    let work = async {
+        let listener = bind(&ListenAddress { host: Some("127.0.0.1".into()), port: 0 }).await.unwrap();
+        let server = Server(listener.local_addr().unwrap());
+        let asked = tokio::task::spawn_blocking(move || ask(server));
+        tokio::select! {
+            answer = asked => answer.unwrap(),
+            () = serve(listener, Arc::new(app)) => unreachable!("it serves until it is dropped"),
+        }
+    };
+    blocking(work)
+}
+
+fn blocking<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+#[test]
+fn it_is_healthy_while_aws_denies_everything_and_ready_when_it_does_not() {
+    let mut scene = small();
+    scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
+    let server = scene.serve();
+    scene.after_refreshes(3);
+    assert_eq!((server.get("/-/healthy").status, server.get("/-/ready").status), (200, 503));
+    scene.aws.clear_faults();
+    scene.until_targets(&[ONE]);
+    until("it is ready", || server.get("/-/ready").status == 200);
+    scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
+    scene.until_failed("ListTasks", "AccessDeniedException");
+    scene.after_refreshes(2);
+    let states = (server.get("/-/healthy").status, server.get("/-/ready").status);
+    assert_eq!(states, (200, 200), "once known, a full set of targets stays known");
+    scene.stop();
+}
+
+#[test]
+fn it_is_ready_with_the_targets_of_an_earlier_run() {
+    let mut scene = small();
+    scene.start_with(&[ONE]);
+    scene.stop();
+    scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
+    let server = scene.serve();
+    until("it is ready", || server.get("/-/ready").status == 200);
+    assert_eq!(server.targets("/targets"), scene.groups());
+    scene.stop();
+}
+
+#[test]
+fn without_a_sign_of_life_it_is_not_healthy() {
+    let answer = with_app(Duration::ZERO, |server| server.get("/-/healthy"));
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.starts_with("no sign of life from the refresh loop"), "{}", answer.body);
+    assert_eq!(with_app(Duration::MAX, |server| server.get("/-/healthy")).status, 200);
+}
+
+#[test]
+fn a_request_gets_the_answer_that_http_has_for_it() {
+    let statuses = with_app(Duration::MAX, |server| {
+        let ask = |method: &str, path: &str| server.ask(method, path, "");
+        let refused = ask("POST", "/targets");
+        assert_eq!((refused.status, refused.header("allow")), (405, "GET, HEAD"));
+        let head = ask("HEAD", "/");
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        assert_eq!(head.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!((head.header("x-content-type-options"), head.header("cache-control")), ("nosniff", "no-store"));
+        ["/nothing", "/metrics/", "/targets/", "//", "/-/healthy?x"].map(|path| ask("GET", path).status)
+    });
+    assert_eq!(statuses, [404, 404, 404, 404, 200]);
+}
+
+#[test]
+fn the_path_of_the_metrics_can_be_chosen() {
+    let mut scene = small().flag("-web.telemetry-path=/m");
+    let server = scene.serve();
+    assert_eq!((server.get("/metrics").status, server.get("/m").status), (404, 200));
+    assert!(server.get("/").body.contains("<a href=\"/m\">"));
+    scene.stop();
+}
+
+#[test]
+fn a_port_that_is_taken_ends_it_at_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for host in ["127.0.0.1", ""] {
+        let mut scene = small().flag(&format!("-web.listen-address={host}:{port}"));
+        let ended = scene.run();
+        assert_eq!((ended.code, scene.bytes(), scene.aws.calls().total()), (Some(1), None, 0), "{}", ended.stderr);
+        let why = format!("cannot listen at port {port} (-web.listen-address): ");
+        let log = ended.log();
+        let error = log.last().and_then(|line| line["error"].as_str()).unwrap();
+        assert!(error.starts_with(&why) && error.contains("in use"), "{error}");
+    }
+}
+
+/// The sockets of a process that listen.
+fn listening(process: u32) -> usize {
+    let links = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let links = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok()?.into_os_string().into_string().ok());
+    let inodes: HashSet<String> =
+        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/{process}/net/{name}")));
+    // Columns of proc_net_tcp(5): 3 is the state, where 0A is LISTEN; 9 is the inode.
+    let rows = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
+    let rows = rows.map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[3] == "0A" && inodes.contains(row[9])).count()
+}
+
+#[test]
+fn nothing_listens_unless_asked_for_and_the_file_is_the_same() {
+    let mut scene = both_clusters();
+    scene.start_with(&TWO_CLUSTERS);
+    let before = scene.bytes();
+    assert_eq!(listening(scene.program().id()), 0);
+    scene.stop();
+    let mut scene = both_clusters();
+    scene.serve();
+    scene.until_targets(&TWO_CLUSTERS);
+    assert_eq!(listening(scene.program().id()), 1);
+    assert_eq!(scene.bytes(), before);
+    scene.stop();
+}
+
+/// A world in which other people's text is a script, wherever text can be.
+fn scripts() -> World {
+    let label = |name: &'static str| (name, "</td><script>alert('1')</script>&amp;");
+    let labels = [(PORT_LABEL, "9102,<script>"), label("PROMETHEUS_EXPORTER_JOB_NAME"), label("team")];
+    let definition = TaskDefinition::new("web", 1, "awsvpc").container("app", &labels);
+    let task = on_fargate("t-1", "web:1", "10.0.0.1").group("service:<script>");
+    World::default().with_cluster(Cluster::new("prod").with_task(task)).with_task_definition(definition)
+}
+
+#[test]
+fn the_page_shows_what_a_person_wants_to_see() {
+    let mut scene = Scene::of(scripts()).flag("-config.cluster=prod");
+    let role = "arn:aws:iam::123456789012:role/reader";
+    scene = scene.flag(&format!("-config.role-arn={role}")).flag("-config.external-id=s3cr3t");
+    let server = scene.serve();
+    scene.until_targets(&[ONE]);
+    until("the page has the target", || server.get("/").body.contains(ONE));
+    let page = server.get("/");
+    assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;alert(&#39;1&#39;)"), "{}", page.body);
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    for text in [
+        concat!("ecs-discovery ", env!("CARGO_PKG_VERSION")),
+        "<code>-config.cluster</code></td><td><code>prod</code>",
+        "<code>-config.external-id</code></td><td><code>(set)</code>",
+        role,
+        "invalid_port 1",
+        "prod: read",
+        "&quot;&lt;script&gt;&quot; is no port",
+    ] {
+        assert!(page.body.contains(text), "{text} in {}", page.body);
+    }
+    for path in ["/", "/metrics", "/targets"] {
+        let body = server.get(path).body;
+        assert!(
+            !body.contains("s3cr3t") && !body.contains("AKIATEST") && !body.contains("simulated"),
+            "{path}: {body}"
+        );
+    }
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied));
+    until("the page has the failure", || server.get("/").body.contains("allow ecs:ListTasks"));
+    let page = server.get("/").body;
+    assert!(page.contains("prod: <span class=\"failed\">could not be read") && page.contains("(last known)"), "{page}");
+    scene.stop();
+}
