@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("parts")
 
 from parts import prometheus as stock  # noqa: E402
 from parts.account import TESTING, Account  # noqa: E402
+from parts.browser import Browser  # noqa: E402
 from parts.discovery import Discovery  # noqa: E402
 from parts.exporter import Exporter, Road  # noqa: E402
 from parts.moto import Moto  # noqa: E402
@@ -153,15 +154,22 @@ def prometheus_program(request):
 
 @pytest.fixture
 def prometheus(prometheus_program, tmp_path, sd_file):
-    """prometheus() reads the file, from whenever it appears."""
+    """prometheus() reads the file, from whenever it appears; or has these jobs, or this prometheus.yml."""
     started = []
 
-    def start(file=sd_file, proxy=None):
+    def start(file=sd_file, proxy=None, jobs=None, config=None):
         directory = tmp_path / f"prometheus-{len(started)}"
         directory.mkdir()
-        started.append(Prometheus(prometheus_program, directory, file, proxy))
+        jobs = jobs or [stock.from_file(file, **({"proxy_url": proxy} if proxy else {}))]
+        config = config or stock.write_config(directory / "prometheus.yml", *jobs)
+        started.append(Prometheus(prometheus_program, directory, config))
         return started[-1]
 
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    return Browser(tmp_path)

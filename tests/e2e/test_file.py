@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from parts.account import docker_labels
-from parts.prometheus import write_config
+from parts.prometheus import from_file, write_config
 from parts.sd_file import in_order, read
 
 
@@ -29,7 +29,7 @@ def test_promtool_accepts_the_file(name, fleet, discover_once, sd_file, promethe
     file = sd_file.with_name(name)
     assert discover_once("-config.cluster=prod", file=file).code == 0
 
-    config = write_config(tmp_path / "prometheus.yml", file)
+    config = write_config(tmp_path / "prometheus.yml", from_file(file))
     check = subprocess.run(
         [prometheus_program.promtool, "check", "config", config], capture_output=True, text=True, timeout=60
     )

@@ -38,14 +38,15 @@ class Account:
             self.ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": True}})
         return self.ec2.create_subnet(VpcId=vpc, CidrBlock="127.0.0.0/24")["Subnet"]["SubnetId"]
 
-    def fargate_task(self, cluster, family, labels):
+    def fargate_task(self, cluster, family, labels, **more):
         """An awsvpc task with an address of its own; gives its ARN."""
         self.ecs.register_task_definition(
             family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
             containerDefinitions=[_container(family, labels)],
         )
         network = {"subnets": [self.subnet], "securityGroups": []}
-        return self._run(cluster, family, launchType="FARGATE", networkConfiguration={"awsvpcConfiguration": network})
+        network = {"awsvpcConfiguration": network}
+        return self._run(cluster, family, launchType="FARGATE", networkConfiguration=network, **more)
 
     def ec2_host(self, cluster, private_address):
         """An EC2 instance that has joined the cluster."""
@@ -57,12 +58,12 @@ class Account:
             cluster=cluster, instanceIdentityDocument=json.dumps({"instanceId": instance["InstanceId"]})
         )
 
-    def host_mode_task(self, cluster, family, labels):
+    def host_mode_task(self, cluster, family, labels, **more):
         """A task in the cluster's EC2 instance's own network; gives its ARN."""
         self.ecs.register_task_definition(
             family=family, networkMode="host", containerDefinitions=[_container(family, labels)]
         )
-        return self._run(cluster, family, launchType="EC2")
+        return self._run(cluster, family, launchType="EC2", **more)
 
     def _run(self, cluster, family, **how):
         [task] = self.ecs.run_task(cluster=cluster, taskDefinition=family, **how)["tasks"]

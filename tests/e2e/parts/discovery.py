@@ -3,10 +3,15 @@
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from .account import REGION
 from .process import Process, bare_environment
 from .wait import PATIENCE
+
+# A port of the kernel's choice, which the program then names.
+ON_LOOPBACK = "-web.listen-address=127.0.0.1:0"
 
 
 class Discovery(Process):
@@ -18,6 +23,18 @@ class Discovery(Process):
         self.sd_file = sd_file
         argv = [binary, f"-config.write-to={sd_file}", *flags]
         super().__init__(argv, home / "ecs-discovery.log", env, umask)
+
+    def web(self, path=""):
+        """A URL of its web endpoints, once it listens."""
+        return "http://" + self.announces(r"message=listening address=(127\.0\.0\.1:\d+)")[1] + path
+
+    def answer(self, path, **headers):
+        """Status, content type and text of one of its web endpoints."""
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.web(path), headers=headers), timeout=30) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.headers["Content-Type"], refused.read().decode()
 
     def exit_code(self, within=PATIENCE):
         try:

@@ -35,18 +35,24 @@ def _version(program):
     return re.search(r"version (\d+\.\d+\.\d+)", said.stdout + said.stderr)[1]
 
 
-def write_config(path, sd_file, proxy=None):
+def write_config(path, *jobs):
     """What a user's prometheus.yml says, with a scrape every second (JSON is YAML too)."""
-    job = {"job_name": "ecs", "file_sd_configs": [{"files": [str(sd_file)]}]}
-    if proxy:
-        job["proxy_url"] = proxy
-    path.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}, indent=1))
+    path.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}, indent=1))
     return path
 
 
+def from_file(sd_file, **more):
+    """The job that scrapes what the file says."""
+    return {"job_name": "ecs", "file_sd_configs": [{"files": [str(sd_file)]}], **more}
+
+
+def over_http(url, **more):
+    """The job that scrapes what the URL says."""
+    return {"job_name": "ecs", "http_sd_configs": [{"url": url, "refresh_interval": "1s"}], **more}
+
+
 class Prometheus(Process):
-    def __init__(self, program, directory, sd_file, proxy=None):
-        config = write_config(directory / "prometheus.yml", sd_file, proxy)
+    def __init__(self, program, directory, config):
         argv = [
             program.prometheus, f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}",
             "--web.listen-address=127.0.0.1:0",
@@ -58,6 +64,16 @@ class Prometheus(Process):
     def discovered(self):
         """The labels of every target as they were before relabelling: what the file said, exactly."""
         return [target["discoveredLabels"] for target in self._ask("targets?state=active")["activeTargets"]]
+
+    def types(self):
+        """Metric names to types, as the last scrapes gave them."""
+        return {each["metric"]: each["type"] for each in self._ask("targets/metadata")}
+
+    def failed_discoveries(self):
+        """How often HTTP service discovery has failed."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        return float(re.search(r"^prometheus_sd_http_failures_total (\S+)$", text, re.MULTILINE)[1])
 
     def health(self):
         """Target to "up", "down" or "unknown"."""

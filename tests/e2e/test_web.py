@@ -1,0 +1,166 @@
+"""The web endpoints, as Prometheus, promtool and a browser see them."""
+
+import json
+import subprocess
+
+import pytest
+from parts.account import Account, docker_labels
+from parts.discovery import ON_LOOPBACK
+from parts.prometheus import over_http
+from parts.sd_file import read
+from parts.wait import until
+
+OFTEN = "-config.scrape-interval=500ms"
+ONLY_HTTP = "-config.write-to="
+
+
+@pytest.fixture
+def prod(account):
+    return account.cluster("prod")
+
+
+@pytest.fixture
+def serving(discover):
+    """serving("-config.…") is the program once its web endpoints know the targets."""
+    def start(*flags, **how):
+        program = discover(ON_LOOPBACK, *flags, **how)
+        until("the targets are known", lambda: program.answer("/targets")[0] == 200)
+        return program
+
+    return start
+
+
+def test_promtool_has_nothing_to_say_about_the_metrics(account, prod, serving, prometheus_program):
+    account.fargate_task(prod, "web", docker_labels(9102))
+    # A cluster that is not there, so that a failure is counted too.
+    program = serving("-config.cluster=prod,nowhere")
+    metrics = until("one refresh is counted", lambda: _counted(program))
+
+    check = subprocess.run(
+        [prometheus_program.promtool, "check", "metrics"], input=metrics, capture_output=True, text=True, timeout=60
+    )
+
+    assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
+    assert 'ecs_discovery_targets{cluster="prod"} 1' in metrics
+    assert 'operation="ListTasks",code="ClusterNotFoundException"} 1' in metrics
+
+
+def _counted(program):
+    status, content_type, metrics = program.answer("/metrics")
+    assert (status, content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert "ecs_discovery_refreshes_total 1" in metrics
+    return metrics
+
+
+def test_prometheus_scrapes_the_metrics_as_openmetrics(account, prod, serving, prometheus):
+    account.fargate_task(prod, "web", docker_labels(9102))
+    program = serving("-config.cluster=prod")
+    address = program.web().removeprefix("http://")
+
+    server = prometheus(jobs=[{"job_name": "ecs-discovery", "static_configs": [{"targets": [address]}]}])
+
+    server.sees_up(address)
+    assert server.query("ecs_discovery_targets == 1") == [
+        {"__name__": "ecs_discovery_targets", "cluster": "prod", "instance": address, "job": "ecs-discovery"}
+    ]
+    assert server.query("ecs_discovery_refreshes_total == 1")
+    assert server.query('ecs_discovery_refresh_duration_seconds_bucket{le="+Inf"} == 1')
+    types = server.types()
+    # Only OpenMetrics names a counter without its suffix.
+    assert types["ecs_discovery_refreshes"] == "counter"
+    assert types["ecs_discovery_refresh_duration_seconds"] == "histogram"
+
+
+def test_targets_over_http_outlive_discovery(account, prod, serving, exporter, road, prometheus, sd_file):
+    target = _fargate_target(account, prod, exporter, road)
+    program = serving("-config.cluster=prod", ONLY_HTTP)
+    status, content_type, body = program.answer("/targets")
+    assert (status, content_type) == (200, "application/json")
+    assert [group["targets"] for group in json.loads(body)] == [[target]]
+    server = prometheus(jobs=[over_http(program.web("/targets"), proxy_url=road.url)])
+    server.sees_up(target)
+    before = server.failed_discoveries()
+
+    assert program.sigterm()[0] == 0
+
+    until("Prometheus has noticed", lambda: server.failed_discoveries() >= before + 2)
+    server.sees_up(target)
+    assert not sd_file.exists()
+
+
+def test_targets_over_http_outlive_an_outage_and_a_restart_in_it(
+    passing_moto, discover, serving, exporter, road, prometheus
+):
+    account = Account(passing_moto.endpoint)
+    target = _fargate_target(account, account.cluster("prod"), exporter, road)
+    flags = ["-config.cluster=prod", ONLY_HTTP, OFTEN]
+    program = serving(*flags, endpoint=passing_moto.endpoint)
+    address = program.web().removeprefix("http://")
+    server = prometheus(jobs=[over_http(program.web("/targets"), proxy_url=road.url)])
+    server.sees_up(target)
+    before = server.failed_discoveries()
+
+    passing_moto.stop()
+    until("a refresh has failed", lambda: "ListTasks failed: keeping 1 targets" in program.said())
+    assert [group["targets"] for group in json.loads(program.answer("/targets")[2])] == [[target]]
+    assert server.failed_discoveries() == before
+    assert program.answer("/-/healthy")[0] == 200, "ECS would replace the whole task"
+
+    assert program.sigterm()[0] == 0
+    restarted = discover(*flags, f"-web.listen-address={address}", endpoint=passing_moto.endpoint)
+    assert restarted.answer("/targets")[0] == 503, "it knows nothing, and an empty list would be a lie"
+    assert restarted.answer("/-/ready")[0] == 503
+    until("Prometheus has noticed", lambda: server.failed_discoveries() >= before + 2)
+    server.sees_up(target)
+
+
+def test_what_is_served_is_what_is_in_the_file(account, prod, serving, sd_file):
+    for family in ("web", "api"):
+        account.fargate_task(prod, family, docker_labels(9102, job=family, path="/x?y=z"))
+    account.fargate_task(account.cluster("other"), "far", docker_labels(9102))
+
+    program = serving()
+
+    assert json.loads(program.answer("/targets")[2]) == read(sd_file)
+    of_prod = [group for group in read(sd_file) if group["labels"]["cluster_arn"] == prod]
+    assert len(of_prod) == 2
+    assert json.loads(program.answer("/targets?cluster=prod")[2]) == of_prod
+    assert program.answer("/targets?cluster=prd")[0] == 404
+
+
+def test_the_page_in_a_browser(account, prod, serving, browser):
+    hostile = "<script>document.title='taken'</script>"
+    task = account.fargate_task(prod, "web", docker_labels(9102, job=hostile))
+    account.fargate_task(prod, "worker", docker_labels("metrics"))
+    account.fargate_task(prod, "bare", {})
+    program = serving("-config.cluster=prod", "-config.role-arn=", "-config.scrape-interval=61s")
+
+    page = browser.open(program.web("/"))
+
+    assert page.console == [], "a script error, or something that the content security policy forbids"
+    assert "<title>ecs-discovery</title>" in page.html and "<script" not in page.html
+    assert {"/metrics", "/targets", "/-/healthy", "/-/ready"} <= set(page.links)
+    assert "1 target" in page.html and "the last refresh went well" in page.html and "1 to mend" in page.html
+    refresh, containers, flags = page.tables
+    assert dict(refresh)["cluster"] == "prod: read"
+    rows = {row[2]: row for row in containers[1:]}
+    assert rows["web-container"] == [
+        "prod", "family:web", "web-container", "target",
+        f"{account.address(prod, task)}:9102 job={hostile}", f"web:1 {task.rsplit('/')[-1]}",
+    ]
+    assert rows["worker-container"][3:5] == [
+        "mend", '"metrics" is no port: write port[/path], or several with commas, with ports from 1 to 65535',
+    ]
+    assert rows["bare-container"][3] == "skipped"
+    assert len(rows) == len(containers) - 1 == 3
+    flags = dict(flags)
+    assert flags["-config.cluster"] == "prod" and flags["-web.listen-address"] == "127.0.0.1:0"
+    assert flags["-config.scrape-interval"] == "61s"
+
+
+def _fargate_target(account, cluster, exporter, road):
+    """A Fargate task's target, which Prometheus reaches through the road."""
+    task = account.fargate_task(cluster, "web", docker_labels(9102))
+    target = f"{account.address(cluster, task)}:9102"
+    road.leads_to[target] = exporter("web")
+    return target
