@@ -10,7 +10,7 @@ pub use self::json::json;
 pub use self::text::text;
 use crate::daemon::Refresh;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{Failure, FailureId, Fetched, Task};
+use crate::inventory::{ClusterTasks, Failure, FailureId, Fetched, Task};
 use crate::targets::SkipReason;
 
 /// One container and what became of it; a container with several targets has several rows.
@@ -115,9 +115,15 @@ pub fn explain(refresh: &Refresh) -> Explanation {
         rows,
         targets: refresh.targets.len(),
         skipped: refresh.derived.skipped_by_reason(),
-        clusters: scanned.map(|cluster| (cluster.cluster.name().to_owned(), cluster.tasks.is_ok())).collect(),
+        clusters: scanned.map(|cluster| (cluster.cluster.name().to_owned(), is_read(cluster))).collect(),
         failures: refresh.snapshot.failures.iter().map(|(_, failure)| in_a_line(failure)).collect(),
     }
+}
+
+/// Whether all tasks of a cluster have been listed and described.
+fn is_read(cluster: &ClusterTasks) -> bool {
+    let tasks = cluster.tasks.as_ref();
+    tasks.is_ok_and(|tasks| !tasks.iter().any(|task| matches!(task.task, Fetched::Unknown(_))))
 }
 
 /// A failure in a line, with what to do where that can be told.

@@ -1,1 +1,199 @@
-//! `-explain`: why each container is or is not a target.
+//! `-explain`: why each container is or is not a target, as people and machines read it.
+//!
+//! `explain/fleet.txt` and `explain/fleet.json` are what is printed of [`fleet`]; `UPDATE_GOLDEN=1` rewrites
+//! them. Review each by hand: they state what a person should be told.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use simaws::{Cluster, Container, ContainerInstance, Describe, Fault, FaultKind, Instance, TaskDefinition, World};
+
+use crate::fixtures::{PORT_LABEL, TWO_CLUSTERS, exporter, fargate, on_bridge, on_fargate, two_clusters};
+use crate::harness::{Ended, Scene};
+
+/// Three clusters with every kind of verdict that one refresh can give.
+fn fleet() -> World {
+    let web = [
+        (PORT_LABEL, "9102,9103/slow"),
+        ("PROMETHEUS_EXPORTER_JOB_NAME", "shop"),
+        ("PROMETHEUS_EXPORTER_SCHEME", "https"),
+        ("PROMETHEUS_EXPORTER_PATH", "/internal/metrics"),
+    ];
+    let named = [(PORT_LABEL, "9102"), ("PROMETHEUS_EXPORTER_SERVER_NAME", "https://web.example.com")];
+    let prod = Cluster::new("prod")
+        .with_task(on_fargate("web-1", "web:3", "10.0.1.1").group("service:web").container("envoy", "10.0.1.1"))
+        .with_task(on_fargate("web-2", "web:3", "10.0.1.2").group("service:web").last_status("PENDING"))
+        .with_task(on_fargate("web-3", "web:3", "10.0.1.3").group("service:web").describe(Describe::Missing))
+        .with_task(
+            on_bridge("api-1", "api:7", "ci-1", 32768).group("service:api").with_container(Container::new("worker")),
+        )
+        .with_task(on_bridge("node-1", "node:1", "ci-9", 32769).group("service:node").launch_type("EXTERNAL"))
+        .with_container_instance(ContainerInstance::new("ci-1", "i-1"))
+        .with_container_instance(ContainerInstance::new("ci-9", "mi-0123456789abcdef0"));
+    let batch = Cluster::new("batch")
+        .with_task(on_fargate("run-1", "report:12", "10.0.2.1").group("family:report"))
+        .with_task(on_fargate("run-2", "named:1", "10.0.2.2"))
+        .with_task(on_fargate("run-3", "gone:4", "10.0.2.3").group("family:gone"));
+    World::default()
+        .with_cluster(prod)
+        .with_cluster(batch)
+        .with_cluster(Cluster::new("legacy").with_task(on_fargate("old-1", "web:3", "10.0.3.1")))
+        .with_task_definition(TaskDefinition::new("web", 3, "awsvpc").container("app", &web).container("envoy", &[]))
+        .with_task_definition(exporter("api", 7, "bridge").container("worker", &[(PORT_LABEL, "9102")]))
+        .with_task_definition(exporter("node", 1, "bridge"))
+        .with_task_definition(
+            TaskDefinition::new("report", 12, "awsvpc").container("app", &[(PORT_LABEL, "http,9102")]),
+        )
+        .with_task_definition(TaskDefinition::new("named", 1, "awsvpc").container("app", &named))
+        .with_instance(Instance::new("i-1", "10.1.0.1"))
+}
+
+fn explained(world: World, flag: &str) -> Scene {
+    Scene::of(world).flag(flag).flag("-log.level=error")
+}
+
+/// Runs it, and without exception: no file, no port.
+fn run(scene: &mut Scene) -> Ended {
+    let ended = scene.run();
+    assert_eq!(scene.bytes(), None, "it writes no file");
+    assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
+    ended
+}
+
+/// Compares with the file of this name, in which ids of requests have no number.
+fn assert_golden(name: &str, printed: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/explain").join(name);
+    let mut parts = printed.split("(request ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("(request ID");
+        text.push_str(part.find(')').map_or(part, |end| &part[end..]));
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        fs::write(&path, &text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap();
+    assert!(text == expected, "{name}: expected\n{expected}\nprinted\n{text}");
+}
+
+#[test]
+fn a_person_is_told_what_to_do() {
+    let mut scene = explained(fleet(), "-explain");
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("legacy"));
+    let ended = run(&mut scene);
+    assert_eq!(ended.code, Some(1), "a cluster could not be read");
+    assert_golden("fleet.txt", &ended.stdout);
+}
+
+#[test]
+fn a_machine_is_told_the_same() {
+    let mut scene = explained(fleet(), "-explain=json");
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("legacy"));
+    let ended = run(&mut scene);
+    assert_eq!(ended.code, Some(1), "a cluster could not be read");
+    serde_json::from_str::<Value>(&ended.stdout).unwrap();
+    assert_golden("fleet.json", &ended.stdout);
+}
+
+#[test]
+fn every_cluster_read_is_a_success_though_containers_have_something_to_mend() {
+    for flag in ["-explain", "-explain=json"] {
+        assert_eq!(run(&mut explained(fleet(), flag)).code, Some(0), "{flag}");
+        assert_eq!(run(&mut explained(World::default(), flag)).code, Some(0), "{flag}");
+    }
+    let ended = run(&mut explained(World::default(), "-explain"));
+    assert_eq!(ended.stdout, "0 targets in 0 clusters, 0 skipped\n");
+}
+
+/// The targets of a cluster whose hosts are not known cannot be told, but its tasks have been read.
+#[test]
+fn ec2_denied_is_told_with_what_to_allow() {
+    let mut scene = explained(two_clusters(), "-explain").flag("-config.cluster=prod");
+    scene.aws.add_fault(Fault::always("ec2:DescribeInstances", FaultKind::Denied));
+    let ended = run(&mut scene);
+    assert_eq!(ended.code, Some(0));
+    let line = ended.stdout.lines().find(|line| line.contains("api-1")).unwrap();
+    let said = "DescribeInstances: UnauthorizedOperation: allow ec2:DescribeInstances";
+    assert!(line.contains("unknown") && line.ends_with(said), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1 target in 1 cluster, 0 skipped\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn what_cannot_be_read_at_all_is_told_with_what_to_do() {
+    let role = "-config.role-arn=arn:aws:iam::123456789012:role/reader";
+    for (operation, kind, flag, remedy) in [
+        ("ecs:ListClusters", FaultKind::Denied, "-config.cluster=", "allow ecs:ListClusters"),
+        ("ecs:ListTasks", FaultKind::Denied, "-config.cluster=prod", "allow ecs:ListTasks"),
+        ("ecs:DescribeTasks", FaultKind::Denied, "-config.cluster=prod", "allow ecs:DescribeTasks"),
+        ("sts:AssumeRole", FaultKind::Denied, role, "allow sts:AssumeRole here, and trust us in the role"),
+        (
+            "ecs:DescribeInstances",
+            FaultKind::Denied,
+            "-config.cluster=pord",
+            "check -config.cluster and -config.region",
+        ),
+        ("ecs:ListTasks", FaultKind::Unavailable, "-config.cluster=prod", "wait: it is tried again at every refresh"),
+    ] {
+        let mut scene = explained(fargate(1), "-explain").flag(flag);
+        scene.aws.add_fault(Fault::always(operation, kind));
+        let ended = run(&mut scene);
+        assert!(ended.stdout.contains(remedy), "{operation}: {}", ended.stdout);
+        assert_eq!(ended.code, Some(1), "{operation}: {}", ended.stdout);
+    }
+}
+
+#[test]
+fn it_needs_no_file_and_touches_none() {
+    let mut scene = explained(two_clusters(), "-explain").flag("-web.listen-address=127.0.0.1:0");
+    scene.file_holds("what was there");
+    let ended = scene.run();
+    assert_eq!((ended.code, scene.bytes().as_deref()), (Some(0), Some(&b"what was there"[..])));
+    assert_eq!(TWO_CLUSTERS.iter().filter(|target| ended.stdout.contains(*target)).count(), 4);
+    assert!(!ended.stderr.contains("listening"));
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error_and_a_full_disk_is() {
+    let mut scene = explained(fargate(2000), "-explain");
+    scene.shell("(\"$0\" \"$@\"; echo \"code $?\" >&2) | true; exit 0");
+    assert_eq!(run(&mut scene).stderr, "code 0\n");
+    for flag in ["-explain", "-help"] {
+        let mut scene = explained(fargate(1), flag);
+        scene.shell("exec \"$0\" \"$@\" >/dev/full");
+        assert_eq!(run(&mut scene).code, Some(1), "{flag}");
+    }
+}
+
+/// Runs it on a terminal of its own.
+const ON_A_TERMINAL: &str = "exec python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' \"$0\" \"$@\"";
+
+#[test]
+fn colour_is_for_terminals() {
+    let printed = |terminal: bool, no_color: &str| {
+        let mut scene = explained(fleet(), "-explain").env("NO_COLOR", no_color);
+        scene.shell(if terminal { ON_A_TERMINAL } else { "" });
+        run(&mut scene).stdout
+    };
+    let coloured = printed(true, "");
+    assert!(coloured.contains("\x1b[32mtarget "), "{coloured}");
+    let plain = printed(false, "");
+    assert_eq!(plain.matches('\x1b').count(), 0);
+    assert_eq!(printed(true, "1").replace('\r', ""), plain);
+    let without = ["\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m", "\r"];
+    assert_eq!(without.iter().fold(coloured, |text, escape| text.replace(escape, "")), plain);
+}
+
+/// Docker labels are other people's text, and a terminal obeys control characters.
+#[test]
+fn no_control_character_of_a_docker_label_reaches_a_terminal() {
+    let evil = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m";
+    let labels =
+        [(PORT_LABEL, "9102,\u{1b}[2J"), ("PROMETHEUS_EXPORTER_JOB_NAME", evil), ("PROMETHEUS_EXPORTER_PATH", evil)];
+    let world = World::default()
+        .with_cluster(Cluster::new("prod").with_task(on_fargate("web-1", "web:1", "10.0.0.1")))
+        .with_task_definition(TaskDefinition::new("web", 1, "awsvpc").container("app", &labels));
+    let ended = run(&mut explained(world, "-explain"));
+    assert!(ended.stdout.contains("10.0.0.1:9102"), "{}", ended.stdout);
+    assert_eq!(ended.stdout.chars().find(|c| c.is_control() && *c != '\n'), None, "{:?}", ended.stdout);
+}
