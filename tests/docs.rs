@@ -1,13 +1,18 @@
 //! The README says what the program does: its tables, policies and command lines are compared with the code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
 
 use ecs_discovery::cli::{FLAGS, Flag, Parsed, Value, parse};
 use ecs_discovery::config::DYNAMIC_PORT_LABEL;
-use ecs_discovery::inventory::{NoHost, TaskStatus};
+use ecs_discovery::daemon::{Daemon, Source};
+use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Snapshot, TaskStatus};
+use ecs_discovery::output::Output;
 use ecs_discovery::targets::SkipReason;
+use ecs_discovery::telemetry::Telemetry;
 use serde_json::Value as Json;
 
 const README: &str = include_str!("../README.md");
@@ -55,7 +60,7 @@ fn assert_rows(heading: &str, expected: &[String]) {
 }
 
 fn accepted(arguments: &[&str]) -> bool {
-    matches!(parse(arguments.iter().map(OsString::from), |_| None), Ok(Parsed::Run(_)))
+    matches!(parse(arguments.iter().map(OsString::from), |_| None), Ok(Parsed::Run(_) | Parsed::Explain(..)))
 }
 
 fn json_blocks() -> Vec<Json> {
@@ -194,5 +199,137 @@ fn every_command_line_is_accepted() {
         for container in block["containerDefinitions"].as_array().into_iter().flatten() {
             assert!(accepted(&texts(&container["command"])), "{container}");
         }
+    }
+}
+
+#[test]
+fn the_health_check_is_accepted() {
+    let commands = json_blocks().into_iter().map(|block| block["command"].clone());
+    let [command] = &commands.filter(Json::is_array).collect::<Vec<_>>()[..] else { panic!("one health check") };
+    let ["CMD", "/bin/ecs-discovery", flags @ ..] = &texts(command)[..] else { panic!("{command}") };
+    let parsed = parse(flags.iter().map(OsString::from), |_| None);
+    assert!(matches!(parsed, Ok(Parsed::HealthCheck(_))), "{parsed:?}");
+}
+
+#[test]
+fn environment_variables_are_those_of_flags() {
+    let variables: BTreeSet<String> = FLAGS.iter().map(Flag::environment_variable).collect();
+    let mut named = words(README, "ECS_DISCOVERY_");
+    assert!(named.remove("ECS_DISCOVERY_"), "the rule");
+    assert!(!named.is_empty(), "an example");
+    assert!(named.iter().all(|name| variables.contains(*name)), "{named:?}");
+}
+
+/// The words of a text that begin so.
+fn words<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with(prefix)).collect()
+}
+
+/// One cluster without tasks.
+struct Empty;
+
+impl Source for Empty {
+    async fn snapshot(&mut self) -> Snapshot {
+        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()) };
+        Snapshot {
+            clusters: Ok(vec![cluster]),
+            definitions: Default::default(),
+            hosts: Default::default(),
+            failures: Failures::default(),
+        }
+    }
+}
+
+/// The metrics after a refresh: only then are there series for a cluster.
+fn metrics() -> String {
+    let telemetry = Arc::new(Telemetry::new(true));
+    let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("no flags are needed") };
+    let mut daemon = Daemon::new(Empty, config.rules, Output::Nowhere, telemetry.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    telemetry.refreshed(runtime.block_on(daemon.refresh_once()));
+    telemetry.metrics(false)
+}
+
+/// The labels of a series, in their order.
+fn labels(series: &str) -> Vec<(&str, &str)> {
+    let Some((_, rest)) = series.split_once('{') else { return Vec::new() };
+    let pairs = rest.split_once('}').expect(series).0.split(',').map(|pair| pair.split_once('=').expect(series));
+    pairs.map(|(name, value)| (name, value.trim_matches('"'))).collect()
+}
+
+#[test]
+fn the_metrics_are_those_of_the_code() {
+    let text = metrics();
+    let mut expected = BTreeMap::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let sample = if kind == "histogram" { format!("{name}_sum") } else { name.to_owned() };
+        let is_sample = |line: &&str| line.strip_prefix(&sample).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let series = text.lines().find(is_sample).expect("every series is there from the start");
+        let named: Vec<String> = labels(series).iter().map(|(name, _)| format!("`{name}`")).collect();
+        expected.insert(format!("`{name}`"), (kind.to_owned(), named.join(", ")));
+    }
+    let cells = |row: &&str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let table: Vec<_> = rows("Metrics").iter().map(cells).collect();
+    let documented = table.iter().map(|cells| (cells[0].clone(), (cells[1].clone(), cells[2].clone())));
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), expected);
+    assert_eq!(table.len(), expected.len(), "a metric is there twice");
+    // The values of labels with a fixed set, which nothing else in the README lists.
+    for (name, value) in text.lines().filter(|line| !line.starts_with('#')).flat_map(labels) {
+        let listed = section("Metrics").contains(&format!("`{value}`"));
+        assert!(listed || !["stage", "result", "cache"].contains(&name), "{name}={value}");
+    }
+}
+
+#[test]
+fn the_meta_labels_are_those_of_the_code() {
+    let code = include_str!("../src/targets/meta.rs").split("#[cfg(test)]").next().unwrap();
+    let literals = |call: &'static str, rest: &'static str| {
+        let calls = code.split(call).skip(1).filter_map(|after| after.trim_start().strip_prefix('"'));
+        calls.map(move |after| format!("`__meta_ecs_{}{rest}`", after.split('"').next().unwrap()))
+    };
+    let expected: BTreeSet<String> = literals(".put(", "").chain(literals(".put_all(", "K")).collect();
+    let documented: BTreeSet<String> =
+        rows("Meta labels").iter().map(|row| row.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert!(expected.len() > 20, "{expected:?}");
+    assert_eq!(documented, expected);
+}
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+#[test]
+fn the_examples_are_there_and_named() {
+    let named: BTreeSet<String> = README
+        .split(|c: char| c.is_whitespace() || "()[]`".contains(c))
+        .filter(|word| word.starts_with("examples/"))
+        .map(|word| word.trim_end_matches(['.', ',']).to_owned())
+        .collect();
+    let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap();
+    let names = there.map(|entry| format!("examples/{}", entry.unwrap().file_name().to_str().unwrap()));
+    assert_eq!(named, names.filter(|name| name.ends_with(".yml")).collect());
+}
+
+#[test]
+fn the_alerts_are_those_of_the_example() {
+    let rules = file("examples/alerts.yml");
+    let defined = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let row = |row: &&'static str| row.split('`').nth(1).unwrap();
+    assert!(rows("Alerts").iter().map(row).eq(defined));
+    let metrics = metrics();
+    for path in ["examples/alerts.yml", "examples/alerts_test.yml", "README.md"] {
+        for name in words(&file(path), "ecs_discovery_") {
+            assert!(metrics.contains(&format!("# TYPE {name} ")), "{path}: {name}");
+        }
+    }
+}
+
+#[test]
+fn the_relabelling_example_names_labels_of_the_code() {
+    let documented = section("Meta labels");
+    for name in words(&file("examples/relabel.yml"), "__meta_ecs_") {
+        assert!(documented.contains(&format!("`{name}")), "{name}");
     }
 }
