@@ -24,9 +24,10 @@ pub(super) fn report(refresh: &Refresh, mistakes: &mut Mistakes) {
     }
     report_output(refresh);
     report_mistakes(&refresh.derived.skipped, mistakes);
-    // After a failure it is the failure that says why.
-    if refresh.targets.is_empty() && refresh.snapshot.failures.is_empty() {
-        report_no_targets(&refresh.derived.skipped);
+    // Where no container was seen because of a failure, it is the failure that says why.
+    let skipped = &refresh.derived.skipped;
+    if refresh.targets.is_empty() && (refresh.snapshot.failures.is_empty() || !skipped.is_empty()) {
+        report_no_targets(skipped);
     }
 }
 
@@ -51,11 +52,16 @@ fn report_failure(refresh: &Refresh, id: FailureId, failure: &Failure) {
 fn report_output(refresh: &Refresh) {
     let targets = refresh.targets.len();
     let took = refresh.took.as_secs_f64();
+    let (added, removed) = (refresh.added, refresh.removed);
+    let skipped = || by_reason(&refresh.derived.skipped);
     match &refresh.output {
+        // Only served, and written to no file.
+        Outcome::Written(Written::Unchanged) if added + removed > 0 => {
+            info!(targets, added, removed, skipped = skipped(), seconds = took, "targets changed");
+        }
         Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
         Outcome::Written(Written::Replaced) => {
-            let (added, removed, skipped) = (refresh.added, refresh.removed, by_reason(&refresh.derived.skipped));
-            info!(targets, added, removed, skipped, seconds = took, "targets written");
+            info!(targets, added, removed, skipped = skipped(), seconds = took, "targets written");
         }
         Outcome::Failed(error) => {
             error!(targets, error = %error, "targets not written: trying again at the next refresh")
