@@ -185,7 +185,7 @@ fn nothing_is_lost_when_ec2_sends_half_a_document() {
     nothing_is_lost(&DESCRIBE_INSTANCES, &FaultKind::Malformed, "BadAnswer");
 }
 
-/// An attempt may take 5 s and a call 15 s, so these take as long.
+/// An attempt may take 5 s and a call 10 s, so these take as long.
 #[test]
 fn nothing_is_lost_when_answers_do_not_come() {
     let cases = [
