@@ -86,6 +86,7 @@ def test_targets_over_http_outlive_discovery(account, prod, serving, exporter, r
     until("Prometheus has noticed", lambda: server.failed_discoveries() >= before + 2)
     server.sees_up(target)
     assert not sd_file.exists()
+    assert 'message="targets changed" targets=1 added=1 removed=0' in program.said()
 
 
 def test_targets_over_http_outlive_an_outage_and_a_restart_in_it(
