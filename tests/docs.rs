@@ -226,6 +226,14 @@ fn words<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     words.filter(|word| word.starts_with(prefix)).collect()
 }
 
+#[test]
+fn the_time_of_a_call_is_that_of_the_code() {
+    let seconds = ecs_discovery::aws::OPERATION_TIMEOUT.as_secs();
+    for sentence in [format!("{seconds} seconds in all"), format!("three intervals and {seconds} s ")] {
+        assert!(README.contains(&sentence), "{sentence}");
+    }
+}
+
 /// One cluster without tasks.
 struct Empty;
 
