@@ -185,3 +185,48 @@ impl fmt::Display for SkipReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// One of each, in the order of the codes.
+    fn every() -> Vec<SkipReason> {
+        use SkipReason::*;
+        let hosts = [NoHost::ContainerInstanceGone, NoHost::External, NoHost::InstanceGone, NoHost::NoAddress];
+        let others = [
+            NoPortLabel("PORT".into()),
+            NoDynamicPortLabel,
+            FilteredOut,
+            InvalidPort("x".into()),
+            InvalidServerName("x".into()),
+            PortNotPublished(9102),
+            NotOnePublishedPort(2),
+            TaskNotUp(TaskStatus::Pending),
+            TaskStopping(Some(TaskStatus::Stopping)),
+            TaskGone,
+            ContainerStopped,
+            NotInTaskDefinition,
+            TaskDefinitionGone,
+            DaemonTask,
+            NetworkModeNone,
+            UnknownNetworkMode("x".into()),
+            NoTaskAddress,
+            NoContainerInstance,
+        ];
+        others.into_iter().chain(hosts.map(NoHostAddress)).collect()
+    }
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own_a_text_and_a_remedy() {
+        let codes: Vec<&str> = every().iter().map(SkipReason::code).collect();
+        assert_eq!(codes, SkipReason::CODES);
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
+        for reason in every() {
+            let (text, remedy) = (reason.to_string(), reason.remedy());
+            assert!(!text.is_empty() && !remedy.is_empty() && !remedy.ends_with('.'), "{reason:?}: {text}: {remedy}");
+        }
+    }
+}

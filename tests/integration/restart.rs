@@ -76,6 +76,23 @@ fn a_restart_during_a_total_outage_does_not_touch_the_file() {
     });
 }
 
+/// Meta labels are in the file for this too: what was learned of tasks and hosts survives the restart.
+#[test]
+fn a_restart_during_a_total_outage_keeps_meta_labels() {
+    let mut scene = both_clusters().flag("-config.meta-labels");
+    scene.start_with(&TWO_CLUSTERS);
+    scene.stop();
+    let before = appearance(&scene);
+    scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
+    scene.start();
+    scene.until_message("ListTasks failed: keeping 2 targets of cluster prod");
+    scene.after_refreshes(2);
+    assert_eq!(appearance(&scene), before);
+    let hosts = scene.groups().iter().filter_map(|group| group.labels.get("__meta_ecs_ec2_instance_id")).count();
+    assert_eq!(hosts, 2);
+    scene.stop();
+}
+
 #[test]
 fn a_restart_while_nobody_answers_does_not_touch_the_file() {
     let mut scene = after_a_healthy_run("ecs_file_sd.yml").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
