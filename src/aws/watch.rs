@@ -113,7 +113,9 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> Interc
             Some(Err(error)) if error.is_connector_error() => "ConnectionFailed",
             Some(Err(error)) => {
                 let modelled = error.as_operation_error().and_then(|error| error.downcast_ref::<E>());
-                modelled.and_then(|error| error.code()).unwrap_or("BadAnswer")
+                // Without credentials, say, nothing was sent that could be answered.
+                let otherwise = if context.response().is_some() { "BadAnswer" } else { "NotSent" };
+                modelled.and_then(|error| error.code()).unwrap_or(otherwise)
             }
             None => "NotSent",
         };

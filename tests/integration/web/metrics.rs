@@ -204,6 +204,18 @@ fn a_failure_is_counted_by_its_stage_and_its_code() {
 }
 
 #[test]
+fn a_role_that_is_refused_is_a_stage_of_its_own() {
+    let scene = small().flag("-config.role-arn=arn:aws:iam::123456789012:role/reader");
+    scene.aws.add_fault(Fault::always("sts:AssumeRole", FaultKind::Denied));
+    let (mut scene, metrics) = once(scene);
+    assert_eq!(metrics.value("refresh_failures_total{stage=\"assume_role\"}"), Some(1.0));
+    assert_eq!(metrics.value("refresh_failures_total{stage=\"list_tasks\"}"), Some(0.0));
+    assert_eq!(metrics.value(&requests("ListTasks", "NotSent")), Some(1.0), "ECS was never asked");
+    assert_eq!((metrics.value(&requests("ListTasks", "BadAnswer")), scene.aws.calls().get("ecs:ListTasks")), (None, 0));
+    scene.stop();
+}
+
+#[test]
 fn a_write_that_fails_is_a_failure_and_not_a_target_lost() {
     let (mut scene, metrics) = once(small().writing("nowhere/ecs.yml"));
     assert_eq!(metrics.value("file_writes_total{result=\"failed\"}"), Some(1.0));
