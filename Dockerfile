@@ -32,9 +32,11 @@ RUN mkdir -p src tests/simaws/src \
 
 # The program. Cargo goes by modification times, and COPY keeps those of the working copy, which are
 # older than the empty sources built above: without the touch the empty program would pass as fresh.
+# REVISION is what the metric build_info shows: --build-arg REVISION="$(git rev-parse --short HEAD)".
+ARG REVISION=unknown
 COPY src src
 RUN touch src/lib.rs src/main.rs \
- && cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+ && ECS_DISCOVERY_REVISION="$REVISION" cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
         --target "$(rustc --print host-tuple)"
 
 # The final root, file by file.
