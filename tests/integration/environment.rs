@@ -33,18 +33,16 @@ fn a_bad_value_names_its_variable() {
         ("ECS_DISCOVERY_CONFIG_SCRAPE_TIMES", "many", "want a whole number"),
         ("ECS_DISCOVERY_CONFIG_DYNAMIC_PORT_DETECTION", "maybe", "want true or false"),
         ("ECS_DISCOVERY_CONFIG_META_LABELS", "", "want true or false"),
-        ("ECS_DISCOVERY_LOG_LEVEL", "loud", "want one of error, warn, info, debug"),
         ("ECS_DISCOVERY_EXPLAIN", "yaml", "want true or false or json"),
         ("ECS_DISCOVERY_CONFIG_CLUSTER", ",", "a list without a cluster"),
         ("ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "9779", "want :PORT or HOST:PORT"),
+        ("ECS_DISCOVERY_WEB_TELEMETRY_PATH", "metrics", "want a path such as /metrics"),
+        ("ECS_DISCOVERY_CONFIG_FILTER_LABEL", "=x", "want NAME or NAME=VALUE"),
     ] {
-        // The harness sets an empty variable by a name of the shell.
+        // The harness takes an empty variable away.
         let mut scene = Scene::of(fargate(1)).env(variable, value);
         if value.is_empty() {
             scene.shell(&format!("export {variable}="));
-        }
-        if variable == "ECS_DISCOVERY_LOG_LEVEL" {
-            scene = scene.without_flag("-log.level=debug");
         }
         let ended = scene.run();
         assert_eq!((ended.code, ended.stdout.as_str(), scene.aws.calls().total()), (Some(2), "", 0), "{variable}");

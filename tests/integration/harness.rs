@@ -97,12 +97,6 @@ impl Scene {
         self
     }
 
-    /// Without this flag, for which the environment may speak.
-    pub(crate) fn without_flag(mut self, flag: &str) -> Self {
-        self.flags.retain(|known| known != flag);
-        self
-    }
-
     /// Writes to this file in the directory instead.
     pub(crate) fn writing(mut self, name: &str) -> Self {
         self.file = self.directory.path().join(name);
@@ -178,14 +172,6 @@ impl Scene {
     pub(crate) fn run(&mut self) -> Ended {
         self.start();
         self.ended()
-    }
-
-    /// Starts the program with its web endpoints, at a port that is free.
-    pub(crate) fn serve(&mut self) -> Server {
-        self.flags.push("-web.listen-address=127.0.0.1:0".to_owned());
-        self.start();
-        let line = self.until_message("listening");
-        Server(text(&line, "address").parse().unwrap())
     }
 
     /// What the program was when it had ended by itself.

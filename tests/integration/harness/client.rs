@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use ecs_discovery::file_sd::{self, Format, TargetGroup};
 
-use super::DEADLINE;
+use super::{DEADLINE, Scene, text};
 
 /// Where the program answers.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,16 @@ pub(crate) struct Answer {
     pub(crate) headers: BTreeMap<String, String>,
     /// The body.
     pub(crate) body: String,
+}
+
+impl Scene {
+    /// Starts the program with its web endpoints, at a port that is free.
+    pub(crate) fn serve(&mut self) -> Server {
+        self.flags.push("-web.listen-address=127.0.0.1:0".to_owned());
+        self.start();
+        let line = self.until_message("listening");
+        Server(text(&line, "address").parse().unwrap())
+    }
 }
 
 impl Server {

@@ -7,7 +7,7 @@ use simaws::{Calls, Cluster, Fault, FaultKind};
 
 use super::{ONE, both_clusters, small};
 use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
-use crate::harness::{Metrics, Scene, Server, until};
+use crate::harness::{Metrics, Scene, Server, all_at_once, until};
 
 /// Every metric with its type, as the README has them. Counters end in `_total` in the comments too.
 const METRICS: [(&str, &str); 19] = [
@@ -191,16 +191,16 @@ fn a_failure_is_counted_by_its_stage_and_its_code() {
             requests("ListTasks", "other"),
         ),
     ];
-    for (operation, kind, stage, request) in cases {
+    all_at_once(&cases, |(operation, kind, stage, request)| {
         let scene = small();
-        scene.aws.add_fault(Fault::always(operation, kind));
+        scene.aws.add_fault(Fault::always(operation, kind.clone()));
         let (mut scene, metrics) = once(scene);
         assert_eq!(metrics.value(&format!("refresh_failures_total{{stage=\"{stage}\"}}")), Some(1.0), "{stage}");
-        assert!(metrics.value(&request).is_some_and(|count| count >= 1.0), "{request}: {}", metrics.0);
+        assert!(metrics.value(request).is_some_and(|count| count >= 1.0), "{request}: {}", metrics.0);
         assert_eq!(metrics.value("last_successful_refresh_timestamp_seconds"), Some(0.0));
         assert!(metrics.value("last_refresh_timestamp_seconds").is_some_and(|time| time > 1.0e9));
         scene.stop();
-    }
+    });
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn it_agrees_with_the_file_while_clusters_fail_and_recover() {
     assert_eq!(addresses(server, PROD), [WEB, API], "the last good ones");
     scene.aws.clear_faults();
     agree(&scene, server, &[WEB, SHOP, API, "10.0.1.2:9102"]);
-    scene.aws.add_fault(Fault::always("*", FaultKind::Reset));
-    scene.until_failed("ListTasks", "ConnectionFailed");
+    scene.aws.add_fault(Fault::always("ecs:DescribeTasks", FaultKind::Denied));
+    scene.until_failed("DescribeTasks", "AccessDeniedException");
     scene.after_refreshes(1);
     agree(&scene, server, &[WEB, SHOP, API, "10.0.1.2:9102"]);
     scene.aws.clear_faults();
