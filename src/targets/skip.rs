@@ -142,8 +142,10 @@ impl SkipReason {
             Self::PortNotPublished(_) => "add the port to the container's portMappings, with protocol tcp",
             Self::NotOnePublishedPort(_) => "publish exactly one port, over TCP, or use the port label",
             Self::TaskNotUp(_) | Self::NoTaskAddress => "wait: it becomes a target when it is up",
-            Self::TaskStopping(_) | Self::TaskGone | Self::ContainerStopped => "nothing: it is gone, or about to be",
-            Self::NotInTaskDefinition | Self::DaemonTask => "nothing: AWS put it there, it has no docker labels",
+            Self::TaskStopping(_) | Self::TaskGone | Self::ContainerStopped => "nothing to do",
+            Self::NotInTaskDefinition | Self::DaemonTask => {
+                "nothing to do: AWS put it there, and it has no docker labels"
+            }
             Self::TaskDefinitionGone => "register the task definition again and redeploy",
             Self::NetworkModeNone => "use another network mode: this one cannot be reached",
             Self::UnknownNetworkMode(_) => "use awsvpc, bridge or host, or a newer ecs-discovery",
