@@ -32,12 +32,15 @@ RUN mkdir -p src tests/simaws/src \
 
 # The program. Cargo goes by modification times, and COPY keeps those of the working copy, which are
 # older than the empty sources built above: without the touch the empty program would pass as fresh.
+# `cargo rustc` gives a flag to the last link alone: relative addresses are packed, which takes 0.7 MB off
+# a static binary of 10 MB. A linker that cannot do it (arm64's in bookworm) says so and goes on.
 # REVISION is what the metric build_info shows: --build-arg REVISION="$(git rev-parse --short HEAD)".
 ARG REVISION=unknown
 COPY src src
 RUN touch src/lib.rs src/main.rs \
- && ECS_DISCOVERY_REVISION="$REVISION" cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
-        --target "$(rustc --print host-tuple)"
+ && ECS_DISCOVERY_REVISION="$REVISION" \
+    cargo rustc --locked --release --package ecs-discovery --bin ecs-discovery \
+        --target "$(rustc --print host-tuple)" -- -C link-arg=-Wl,-z,pack-relative-relocs
 
 # The final root, file by file.
 # - The binary's second name is where the original's image has it, for task definitions that name it.
