@@ -86,7 +86,7 @@ async fn discover(config: Config) -> Result<(), Error> {
         None => None,
     };
     let output = output::Output::open(&config.output);
-    let mut daemon = daemon(&config, output, telemetry).await?;
+    let mut daemon = start(&config, output, telemetry).await?;
     match web {
         // The endpoints live and die with the loop.
         Some((listener, app)) => tokio::select! {
@@ -100,7 +100,7 @@ async fn discover(config: Config) -> Result<(), Error> {
 /// Refreshes once, writes nothing, and says why each container is or is not a target; and whether every
 /// cluster could be read.
 pub async fn explain_once(config: Config, format: ExplainFormat, colour: bool) -> Result<(String, bool), Error> {
-    let mut daemon = daemon(&config, output::Output::Nowhere, Arc::new(Telemetry::new(false))).await?;
+    let mut daemon = start(&config, output::Output::Nowhere, Arc::new(Telemetry::new(false))).await?;
     let refresh = daemon.refresh_once().await;
     let explanation = explain::explain(&refresh);
     let text = match format {
@@ -110,7 +110,7 @@ pub async fn explain_once(config: Config, format: ExplainFormat, colour: bool) -
     Ok((text, explanation.complete(&refresh)))
 }
 
-async fn daemon(
+async fn start(
     config: &Config,
     output: output::Output,
     telemetry: Arc<Telemetry>,

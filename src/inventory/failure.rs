@@ -2,7 +2,7 @@
 
 use super::ClusterRef;
 
-/// Which of [`Snapshot::failures`].
+/// Which of [`Snapshot::failures`](super::Snapshot::failures).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FailureId(usize);
 
