@@ -49,13 +49,13 @@ RUN touch src/lib.rs src/main.rs \
 # - No /tmp: the program's temporary file is beside the file it replaces, as rename(2) needs it.
 # - No time zones: nothing shows local time.
 WORKDIR /final
-RUN mkdir -p root/bin root/etc/ssl/certs output \
- && cp "/src/target/$(rustc --print host-tuple)/release/ecs-discovery" root/bin/ \
- && ln -s ecs-discovery root/bin/prometheus-ecs-discovery \
- && cp /etc/ssl/certs/ca-certificates.crt root/etc/ssl/certs/ \
+RUN mkdir -p rootfs/bin rootfs/etc/ssl/certs output \
+ && cp "/src/target/$(rustc --print host-tuple)/release/ecs-discovery" rootfs/bin/ \
+ && ln -s ecs-discovery rootfs/bin/prometheus-ecs-discovery \
+ && cp /etc/ssl/certs/ca-certificates.crt rootfs/etc/ssl/certs/ \
  && printf '%s\n' 'root:x:0:0:root:/root:/sbin/nologin' \
-        'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' > root/etc/passwd \
- && printf '%s\n' 'root:x:0:' 'nonroot:x:65532:' > root/etc/group
+        'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' > rootfs/etc/passwd \
+ && printf '%s\n' 'root:x:0:' 'nonroot:x:65532:' > rootfs/etc/group
 
 FROM scratch
 # Whoever publishes adds version, revision and source with --label: only they know them.
@@ -63,7 +63,7 @@ LABEL org.opencontainers.image.title="ecs-discovery" \
       org.opencontainers.image.description="Finds the containers on Amazon ECS that export metrics and keeps a Prometheus file_sd file of them" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-COPY --from=build /final/root/ /
+COPY --from=build /final/rootfs/ /
 COPY --from=build --chown=65532:65532 /final/output /output
 
 # A volume mounted at exactly this path takes over the directory's owner; one mounted anywhere else
