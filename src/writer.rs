@@ -138,7 +138,7 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> WriteError {
     WriteError { action, path: path.to_owned(), source, hint: None }
 }
 
-/// Says whose the directory is and who we are where that is the reason.
+/// Says what to do; and whose the directory is and who we are, where that is the reason.
 fn cannot_create(directory: &Path, source: io::Error) -> WriteError {
     let hint = match fs::metadata(directory) {
         Ok(owner) if source.kind() == io::ErrorKind::PermissionDenied => Some(format!(
@@ -152,6 +152,9 @@ fn cannot_create(directory: &Path, source: io::Error) -> WriteError {
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Some(". The directory does not exist: mount a volume there, or create it".to_owned())
+        }
+        _ if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Some(". Name a path on a volume: -config.write-to=/output/ecs_file_sd.yml".to_owned())
         }
         _ => None,
     };
@@ -205,5 +208,17 @@ impl fmt::Display for Written {
             Self::Replaced => "replaced",
             Self::Unchanged => "unchanged",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_only_root_is_told_where_to_write() {
+        let error = cannot_create(Path::new("/"), io::ErrorKind::ReadOnlyFilesystem.into()).to_string();
+        assert!(error.starts_with("cannot create a file in /: read-only"), "{error}");
+        assert!(error.ends_with(". Name a path on a volume: -config.write-to=/output/ecs_file_sd.yml"), "{error}");
     }
 }
