@@ -107,7 +107,7 @@ pub async fn explain_once(config: Config, format: ExplainFormat, colour: bool) -
         ExplainFormat::Text => explain::text(&explanation, colour),
         ExplainFormat::Json => explain::json(&explanation),
     };
-    Ok((text, explanation.complete(&refresh)))
+    Ok((text, explanation.complete))
 }
 
 async fn start(

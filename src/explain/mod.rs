@@ -74,15 +74,10 @@ pub struct Explanation {
     pub skipped: BTreeMap<&'static str, usize>,
     /// The scanned clusters, and whether each could be read.
     pub clusters: Vec<(String, bool)>,
+    /// Whether it is known which clusters there are, and every one of them could be read.
+    pub complete: bool,
     /// What failed, in a line each.
     pub failures: Vec<String>,
-}
-
-impl Explanation {
-    /// Whether every cluster could be read.
-    pub fn complete(&self, refresh: &Refresh) -> bool {
-        refresh.snapshot.clusters.is_ok() && self.clusters.iter().all(|(_, read)| *read)
-    }
 }
 
 /// Explains a refresh.
@@ -111,11 +106,13 @@ pub fn explain(refresh: &Refresh) -> Explanation {
     let mut rows: Vec<Row> = targets.chain(skipped).chain(unknown).collect();
     rows.sort_unstable();
     let scanned = refresh.snapshot.clusters.iter().flatten();
+    let clusters: Vec<_> = scanned.map(|cluster| (cluster.cluster.name().to_owned(), is_read(cluster))).collect();
     Explanation {
         rows,
         targets: refresh.targets.len(),
         skipped: refresh.derived.skipped_by_reason(),
-        clusters: scanned.map(|cluster| (cluster.cluster.name().to_owned(), is_read(cluster))).collect(),
+        complete: refresh.snapshot.clusters.is_ok() && clusters.iter().all(|(_, read)| *read),
+        clusters,
         failures: refresh.snapshot.failures.iter().map(|(_, failure)| in_a_line(failure)).collect(),
     }
 }
