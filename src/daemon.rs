@@ -151,14 +151,16 @@ impl<S: Source> Daemon<S> {
         let learned = async {
             let snapshot = self.source.snapshot().await;
             let derived = derive(&snapshot, &self.rules);
-            (snapshot, derived)
+            let known = stand_in(self.last_good.groups(), &snapshot, &derived);
+            (snapshot, derived, known)
         };
-        let (snapshot, derived) = match AssertUnwindSafe(learned).catch_unwind().await {
-            Ok(learned) => learned,
-            // The panic itself has been logged by the panic hook.
-            Err(_) => (Snapshot::failed(panicked()), Derived::default()),
-        };
-        let known = stand_in(self.last_good.groups(), &snapshot, &derived);
+        let learned = AssertUnwindSafe(learned).catch_unwind().await;
+        // The panic itself has been logged by the panic hook.
+        let (snapshot, derived, known) = learned.unwrap_or_else(|_| {
+            let (snapshot, derived) = (Snapshot::failed(panicked()), Derived::default());
+            let known = stand_in(self.last_good.groups(), &snapshot, &derived);
+            (snapshot, derived, known)
+        });
         let (added, removed) = difference(&self.in_output, &known.groups);
         let output = self.put_out(&known.groups, snapshot.failures.is_empty()).await;
         let (targets, took) = (Arc::new(known.groups), start.elapsed());
