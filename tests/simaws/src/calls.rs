@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
 /// Bodies kept per operation: a server that runs for days must not grow with every call.
 const KEPT_REQUESTS: usize = 1000;
+
+/// Spans kept, for the same reason.
+const KEPT_SPANS: usize = 100_000;
 
 /// The calls since the start or the last reset, by names such as `ecs:ListTasks`.
 ///
@@ -16,6 +20,20 @@ pub struct Calls {
     by_operation: BTreeMap<String, Operation>,
     throttled: usize,
     max_in_flight: usize,
+    spans: VecDeque<Span>,
+}
+
+/// When one call was under way.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Such as `ecs:ListTasks`.
+    pub operation: String,
+    /// When it had been read.
+    pub begun: Instant,
+    /// When its answer was out.
+    pub ended: Instant,
+    /// Whether that was the service's throttling error.
+    pub throttled: bool,
 }
 
 #[derive(Clone, Default)]
@@ -68,6 +86,11 @@ impl Calls {
         self.max_in_flight
     }
 
+    /// When each call was under way that has ended, the latest 100,000 of them, in the order of their ends.
+    pub fn spans(&self) -> impl ExactSizeIterator<Item = &Span> {
+        self.spans.iter()
+    }
+
     /// The counts as a JSON object.
     pub fn to_value(&self) -> Value {
         let counts = self.counts().map(|(operation, count)| (operation.to_owned(), count.into()));
@@ -93,6 +116,13 @@ impl Calls {
 
     pub(crate) fn record_throttled(&mut self) {
         self.throttled += 1;
+    }
+
+    pub(crate) fn record_end(&mut self, span: Span) {
+        if self.spans.len() == KEPT_SPANS {
+            self.spans.pop_front();
+        }
+        self.spans.push_back(span);
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `world` | what exists: clusters, tasks, task definitions, instances |
 //! | `faults` | which calls go wrong, and how |
 //! | `options` | page size, latency, quotas |
-//! | `calls` | what was asked |
+//! | `calls` | what was asked, and when |
 //! | `request`, `answer` | HTTP's two directions, without I/O |
 //! | `ecs`, `ec2`, `sts`, `metadata` | the operations |
 //! | `paging`, `quota` | tokens and token buckets |
@@ -40,7 +40,7 @@ mod time;
 mod world;
 mod xml;
 
-pub use calls::Calls;
+pub use calls::{Calls, Span};
 pub use faults::{Fault, FaultKind};
 pub use options::Options;
 pub use server::SimAws;

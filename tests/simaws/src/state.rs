@@ -10,7 +10,7 @@ use crate::paging::Tokens;
 use crate::quota::Quotas;
 use crate::request::Request;
 use crate::service::Call;
-use crate::{Calls, Options, World};
+use crate::{Calls, Options, Span, World};
 
 /// Shared by the server's connections and its owner.
 #[derive(Debug)]
@@ -34,11 +34,19 @@ pub(crate) struct Inner {
 
 /// Counts a call as under way until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<State>);
+pub(crate) struct InFlight {
+    state: Arc<State>,
+    operation: String,
+    begun: Instant,
+    throttled: bool,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let operation = std::mem::take(&mut self.operation);
+        let span = Span { operation, begun: self.begun, ended: Instant::now(), throttled: self.throttled };
+        self.state.lock().calls.record_end(span);
     }
 }
 
@@ -72,17 +80,19 @@ impl State {
 
     /// Counts a call and decides what becomes of it.
     pub(crate) fn begin(self: &Arc<Self>, request: &Request) -> Plan {
+        let begun = Instant::now();
         let now_in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        let in_flight = InFlight(Arc::clone(self));
         let mut inner = self.lock();
         let (body, access_key) = (request.body.clone(), request.access_key.clone());
         inner.calls.record(&request.operation, body, access_key, now_in_flight);
-        let within_quota = !inner.options.quotas || inner.quotas.grants(request, Instant::now());
+        let within_quota = !inner.options.quotas || inner.quotas.grants(request, begun);
         let fault = inner.faults.next_for(request);
         let fault = fault.or((!within_quota).then_some(FaultKind::Throttle));
-        if fault == Some(FaultKind::Throttle) {
+        let throttled = fault == Some(FaultKind::Throttle);
+        if throttled {
             inner.calls.record_throttled();
         }
+        let in_flight = InFlight { state: Arc::clone(self), operation: request.operation.clone(), begun, throttled };
         Plan { fault, latency: inner.options.latency, in_flight }
     }
 

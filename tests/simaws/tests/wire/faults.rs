@@ -97,6 +97,26 @@ fn latency_delays_every_call() {
 }
 
 #[test]
+fn each_call_has_its_time() {
+    let aws = start(world());
+    aws.set_options(Options { latency: Duration::from_millis(30), ..Options::default() });
+    aws.add_fault(Fault::always("sts:GetCallerIdentity", FaultKind::Throttle));
+    list_tasks(&aws);
+    sts(&aws, "Action=GetCallerIdentity");
+    // An answer is read before the server knows that it is out.
+    while aws.calls().spans().len() < 2 {
+        std::thread::yield_now();
+    }
+    let calls = aws.take_calls();
+    let spans: Vec<_> = calls.spans().collect();
+    assert_eq!([spans[0].operation.as_str(), &spans[1].operation], ["ecs:ListTasks", "sts:GetCallerIdentity"]);
+    assert_eq!([spans[0].throttled, spans[1].throttled], [false, true]);
+    assert!(spans.iter().all(|span| span.ended - span.begun >= Duration::from_millis(30)));
+    assert!(spans[0].ended <= spans[1].begun);
+    assert_eq!(aws.calls().spans().len(), 0);
+}
+
+#[test]
 fn a_cut_body_is_shorter_than_announced() {
     let reply = list_tasks(&with(FaultKind::CutBody));
     assert_eq!((reply.status, reply.complete), (200, false));
