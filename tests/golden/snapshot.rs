@@ -2,6 +2,7 @@
 //!
 //! It shares nothing with `src/aws` on purpose: a mistake in the reading there must not be made here too.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -30,11 +31,13 @@ pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
             ClusterTasks { cluster, tasks }
         })
         .collect();
+    let undeleted = world.task_definitions.iter().filter(|one| one.status != "DELETED");
+    let registered = undeleted.map(|one| (world.task_definition_arn(&one.name()), one)).collect();
     let definitions = clusters
         .iter()
         .flat_map(|cluster| cluster.tasks.iter().flatten())
         .filter_map(|task| if let Fetched::Known(task) = &task.task { Some(task.definition.clone()) } else { None })
-        .map(|arn| (arn.clone(), definition(world, arn.as_str())))
+        .map(|arn| (arn.clone(), definition(&registered, arn.as_str())))
         .collect();
     let hosts = active(world).flat_map(|cluster| {
         cluster.container_instances.iter().map(|instance| {
@@ -162,11 +165,8 @@ fn ports(port: &Value, range: &Value) -> RangeInclusive<u16> {
     }
 }
 
-fn definition(world: &World, arn: &str) -> Fetched<Arc<TaskDefinition>> {
-    let is_wanted = |one: &&simaws::TaskDefinition| world.task_definition_arn(&one.name()) == arn;
-    let Some(known) = world.task_definitions.iter().filter(|one| one.status != "DELETED").find(is_wanted) else {
-        return Fetched::Gone(());
-    };
+fn definition(registered: &HashMap<String, &simaws::TaskDefinition>, arn: &str) -> Fetched<Arc<TaskDefinition>> {
+    let Some(known) = registered.get(arn) else { return Fetched::Gone(()) };
     Fetched::Known(Arc::new(TaskDefinition {
         family: known.family.as_str().into(),
         revision: i32::try_from(known.revision).unwrap(),
