@@ -55,6 +55,12 @@ pub struct AwsConfig {
     pub role: Option<Role>,
     /// Whether to keep what only [`Rules::meta_labels`] needs.
     pub details: bool,
+    /// Whether to describe every task at every refresh, also those that cannot have changed.
+    pub describe_all: bool,
+    /// From the start of one refresh to the start of the next.
+    pub interval: Duration,
+    /// The file in which to keep what cannot change for the next start; none to keep nothing.
+    pub cache: Option<PathBuf>,
 }
 
 /// A role to assume.

@@ -99,7 +99,8 @@ async fn discover(config: Config) -> Result<(), Error> {
 
 /// Refreshes once, writes nothing, and says why each container is or is not a target; and whether every
 /// cluster could be read.
-pub async fn explain_once(config: Config, format: ExplainFormat, colour: bool) -> Result<(String, bool), Error> {
+pub async fn explain_once(mut config: Config, format: ExplainFormat, colour: bool) -> Result<(String, bool), Error> {
+    config.aws.cache = None;
     let mut daemon = start(&config, output::Output::Nowhere, Arc::new(Telemetry::new(false))).await?;
     let refresh = daemon.refresh_once().await;
     let explanation = explain::explain(&refresh);

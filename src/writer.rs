@@ -14,8 +14,11 @@ use tempfile::{Builder, NamedTempFile};
 /// A file larger than this was not written by us (100,000 targets take about 60 MB).
 pub const LARGEST_FILE: u64 = 96 << 20;
 
-/// The mode of a new file, within the umask: Prometheus runs as another user.
-const MODE: u32 = 0o644;
+/// The mode of a file that others read: Prometheus runs as another user.
+const SHARED: u32 = 0o644;
+
+/// The mode of a file that nobody else needs.
+const PRIVATE: u32 = 0o600;
 
 /// A symlink that leads through more links than this leads in a circle (Linux: `ELOOP`).
 const LONGEST_LINK_CHAIN: usize = 40;
@@ -57,12 +60,19 @@ impl WriteError {
 #[derive(Clone, Debug)]
 pub struct FileWriter {
     path: PathBuf,
+    /// The mode of a new file, within the umask.
+    mode: u32,
 }
 
 impl FileWriter {
     /// For the file at this path. A symlink there is followed at each write, and stays.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), mode: SHARED }
+    }
+
+    /// For a file that only this program reads.
+    pub fn private(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), mode: PRIVATE }
     }
 
     /// What the file holds now; none where there is no file.
@@ -88,7 +98,7 @@ impl FileWriter {
         if holds(&path, bytes) && (!touch || move_modification_time(&path).is_ok()) {
             return Ok(Written::Unchanged);
         }
-        Self::replace(&path, bytes)?;
+        self.replace(&path, bytes)?;
         Ok(Written::Replaced)
     }
 
@@ -113,7 +123,7 @@ impl FileWriter {
         Err(failed("follow", &self.path, io::Error::other("too many symbolic links")))
     }
 
-    fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         let directory = directory(path);
         let old = fs::metadata(path).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
@@ -125,7 +135,7 @@ impl FileWriter {
             .prefix(&temporary_prefix(path))
             .suffix(TEMPORARY)
             .rand_bytes(RANDOM)
-            .permissions(Permissions::from_mode(MODE))
+            .permissions(Permissions::from_mode(self.mode))
             .tempfile_in(directory)
             .map_err(|source| cannot_create(directory, source))?;
         fill(&mut temporary, bytes, old).map_err(|source| failed("write the new", path, source))?;

@@ -11,6 +11,8 @@ use crate::inventory::Fetched;
 /// Answers by what they are about, for ever or until a time.
 pub(super) struct Cache<K, T, G = ()> {
     entries: HashMap<K, Entry<T, G>>,
+    /// How often something was learned.
+    learned: u64,
 }
 
 struct Entry<T, G> {
@@ -22,7 +24,7 @@ struct Entry<T, G> {
 
 impl<K, T, G> Default for Cache<K, T, G> {
     fn default() -> Self {
-        Self { entries: HashMap::new() }
+        Self { entries: HashMap::new(), learned: 0 }
     }
 }
 
@@ -43,12 +45,26 @@ impl<K: Eq + Hash, T, G> Cache<K, T, G> {
 
     /// Remembers a value, for ever where there is no time.
     pub(super) fn know(&mut self, key: K, value: T, until: Option<Instant>) {
+        self.learned += 1;
         self.entries.insert(key, Entry { answer: Fetched::Known(value), until, used: Instant::now() });
     }
 
     /// Remembers that there is no such thing.
     pub(super) fn know_gone(&mut self, key: K, why: G, until: Instant) {
         self.entries.insert(key, Entry { answer: Fetched::Gone(why), until: Some(until), used: Instant::now() });
+    }
+
+    /// A number that grows with each value that is learned.
+    pub(super) fn learned(&self) -> u64 {
+        self.learned
+    }
+
+    /// Every known value.
+    pub(super) fn known(&self) -> impl Iterator<Item = (&K, &T)> {
+        self.entries.iter().filter_map(|(key, entry)| match &entry.answer {
+            Fetched::Known(value) => Some((key, value)),
+            _ => None,
+        })
     }
 
     /// How many answers are remembered.

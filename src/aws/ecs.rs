@@ -1,7 +1,7 @@
 //! Amazon ECS: listing and describing. Operations and their limits: Amazon ECS API Reference.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::SdkError;
@@ -11,23 +11,19 @@ use aws_sdk_ecs::operation::describe_tasks::DescribeTasksError;
 use aws_sdk_ecs::operation::list_clusters::ListClustersError;
 use aws_sdk_ecs::operation::list_tasks::ListTasksError;
 use aws_sdk_ecs::types as wire;
-use futures_util::{StreamExt, stream};
 
-use super::calls::{Buckets, Patience};
+use super::calls::Buckets;
 use super::failure;
-use super::pages::{Page, all_pages};
+use super::pages::{Page, all_pages, each_page};
 use super::read;
 use super::watch::Watch;
 use crate::inventory::{
-    ClusterRef, ContainerInstanceArn, Failure, Failures, Fetched, ListedTask, Shared, Task, TaskArn, TaskDefinition,
+    ClusterRef, ContainerInstanceArn, Failure, Fetched, Shared, Strings, Task, TaskArn, TaskDefinition,
     TaskDefinitionArn,
 };
 
 /// DescribeTasks and DescribeContainerInstances take up to 100 ids, and never none.
 pub(super) const BATCH: usize = 100;
-
-/// How many batches of one cluster are described side by side.
-const BATCHES_AT_ONCE: usize = 4;
 
 /// What ECS says.
 #[derive(Clone)]
@@ -36,20 +32,22 @@ pub(super) struct Ecs {
     buckets: Arc<Buckets>,
     watch: Watch,
     details: bool,
+    /// What many tasks have in common.
+    strings: Arc<Mutex<Strings>>,
 }
 
-/// The tasks of a cluster, batch by batch; a batch that failed stands with its tasks' ARNs.
-pub(super) struct Described(Vec<Batch>);
-
-struct Batch {
-    arns: Vec<TaskArn>,
-    answer: Result<HashMap<TaskArn, Result<Fetched<Task>, Failure>>, Failure>,
-}
+/// What the answer says of each task that it names.
+pub(super) type Answers = HashMap<TaskArn, Result<Fetched<Arc<Task>>, Failure>>;
 
 impl Ecs {
     /// `details` also learns what only meta labels need; it costs no call.
     pub(super) fn new(client: Client, buckets: Arc<Buckets>, watch: Watch, details: bool) -> Self {
-        Self { client, buckets, watch, details }
+        Self { client, buckets, watch, details, strings: Arc::default() }
+    }
+
+    /// Lets go of what was remembered for tasks that are remembered no more.
+    pub(super) fn forget_unused(&self) {
+        self.strings.lock().unwrap_or_else(PoisonError::into_inner).forget_unused();
     }
 
     /// The ARNs of the region's clusters.
@@ -69,20 +67,9 @@ impl Ecs {
         Ok(arns.iter().map(|arn| ClusterRef::from(arn.as_str())).collect())
     }
 
-    /// Every task of a cluster that ought to run, described. Fails only where the listing does.
-    pub(super) async fn tasks_of(&self, cluster: &ClusterRef) -> Result<Described, Failure> {
-        let arns = self.list_tasks(cluster).await?;
-        let batches: Vec<Vec<TaskArn>> = arns.chunks(BATCH).map(<[TaskArn]>::to_vec).collect();
-        let patience = Patience::for_rounds_of(BATCHES_AT_ONCE);
-        let described = batches.into_iter().map(|arns| async {
-            let give_up = || failure::given_up("DescribeTasks", Some(cluster));
-            let answer = patience.call(give_up, self.describe_tasks(cluster, &arns)).await;
-            Batch { arns, answer }
-        });
-        Ok(Described(stream::iter(described).buffer_unordered(BATCHES_AT_ONCE).collect().await))
-    }
-
-    async fn list_tasks(&self, cluster: &ClusterRef) -> Result<Vec<TaskArn>, Failure> {
+    /// Hands over the ARNs of the tasks that ought to run in a cluster, page by page. Pages of a listing that
+    /// changes meanwhile may overlap.
+    pub(super) async fn list_tasks(&self, cluster: &ClusterRef, take: impl FnMut(Vec<String>)) -> Result<(), Failure> {
         const OPERATION: &str = "ListTasks";
         let page = |token| async move {
             let request = self.client.list_tasks().cluster(cluster.as_str()).set_next_token(token);
@@ -93,18 +80,11 @@ impl Ecs {
             let arns = answer.task_arns.ok_or_else(|| lacks_list(OPERATION, Some(cluster)))?;
             Ok(Page { items: arns, next: answer.next_token })
         };
-        let mut arns = all_pages(OPERATION, Some(cluster), page).await?;
-        // Pages of a changing listing may overlap.
-        arns.sort_unstable();
-        arns.dedup();
-        Ok(arns.iter().map(|arn| TaskArn::from(arn.as_str())).collect())
+        each_page(OPERATION, Some(cluster), page, take).await
     }
 
-    async fn describe_tasks(
-        &self,
-        cluster: &ClusterRef,
-        arns: &[TaskArn],
-    ) -> Result<HashMap<TaskArn, Result<Fetched<Task>, Failure>>, Failure> {
+    /// What is said of up to [`BATCH`] tasks of a cluster: each described, gone, or failed by itself.
+    pub(super) async fn tasks(&self, cluster: &ClusterRef, arns: &[TaskArn]) -> Result<Answers, Failure> {
         const OPERATION: &str = "DescribeTasks";
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
         let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(ids));
@@ -113,8 +93,13 @@ impl Ecs {
             request.set_include(include).customize().interceptor(self.watch.ecs::<DescribeTasksError>(OPERATION));
         let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
         let answer = self.buckets.tasks.call(call).await?;
-        let known = answer.tasks.unwrap_or_default().into_iter().filter_map(|wire| read::task(wire, self.details));
-        let mut tasks: HashMap<_, _> = known.map(|task| (task.arn.clone(), Ok(Fetched::Known(task)))).collect();
+        let known = {
+            let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+            let tasks = answer.tasks.unwrap_or_default().into_iter();
+            tasks.filter_map(|wire| read::task(wire, self.details, &mut strings)).collect::<Vec<_>>()
+        };
+        let mut tasks: HashMap<_, _> =
+            known.into_iter().map(|task| (task.arn.clone(), Ok(Fetched::Known(Arc::new(task))))).collect();
         for (arn, absent) in absences(OPERATION, cluster, answer.failures.unwrap_or_default()) {
             tasks.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
         }
@@ -163,37 +148,10 @@ impl Ecs {
             instances.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
         }
         for arn in arns {
-            let unnamed = || Err(failure::bad_answer(OPERATION, Some(cluster), UNNAMED));
+            let unnamed = || Err(failure::unnamed(OPERATION, Some(cluster)));
             instances.entry((*arn).clone()).or_insert_with(unnamed);
         }
         Ok(instances)
-    }
-}
-
-const UNNAMED: &str = "the answer names something that was asked for neither as found nor as failed";
-
-impl Described {
-    /// Each listed task with what is known of it; what is not is recorded.
-    pub(super) fn into_listed(self, cluster: &ClusterRef, failures: &mut Failures) -> Vec<ListedTask> {
-        let mut listed = Vec::new();
-        for batch in self.0 {
-            let mut answer = batch.answer.map_err(|failure| failures.record(failure));
-            for arn in batch.arns {
-                let task = match &mut answer {
-                    Err(failure) => Fetched::Unknown(*failure),
-                    Ok(tasks) => match tasks.remove(&arn) {
-                        Some(Ok(task)) => task,
-                        Some(Err(failure)) => Fetched::Unknown(failures.record(failure)),
-                        None => {
-                            let failure = failure::bad_answer("DescribeTasks", Some(cluster), UNNAMED);
-                            Fetched::Unknown(failures.record(failure))
-                        }
-                    },
-                };
-                listed.push(ListedTask { arn, task });
-            }
-        }
-        listed
     }
 }
 

@@ -89,6 +89,11 @@ fn cause<'a, C: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
     None
 }
 
+/// A 200 that says nothing of something that was asked for.
+pub(super) fn unnamed(operation: &'static str, cluster: Option<&ClusterRef>) -> Failure {
+    bad_answer(operation, cluster, "the answer names something that was asked for neither as found nor as failed")
+}
+
 /// A 200 that lacks what was asked for, which is a failure and not an empty answer.
 pub(super) fn bad_answer(operation: &'static str, cluster: Option<&ClusterRef>, message: &str) -> Failure {
     Failure {

@@ -1,6 +1,6 @@
 //! From container instances to the addresses of the machines that they are, by way of EC2.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -31,8 +31,23 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    pub(super) fn new(ecs: Ecs, ec2: Ec2) -> Self {
-        Self { ecs, ec2, machines: Cache::default(), instances: Cache::default() }
+    /// Begins with the machines that are known from earlier.
+    pub(super) fn new(ecs: Ecs, ec2: Ec2, kept: BTreeMap<ContainerInstanceArn, Shared>) -> Self {
+        let mut machines = Cache::default();
+        for (arn, machine) in kept {
+            machines.know(arn, machine, None);
+        }
+        Self { ecs, ec2, machines, instances: Cache::default() }
+    }
+
+    /// A number that grows with each machine that is learned.
+    pub(super) fn learned(&self) -> u64 {
+        self.machines.learned()
+    }
+
+    /// The machines that are known.
+    pub(super) fn known(&self) -> BTreeMap<ContainerInstanceArn, Shared> {
+        self.machines.known().map(|(arn, machine)| (arn.clone(), machine.clone())).collect()
     }
 
     /// The machines behind the container instances that these tasks, with their clusters, run on.

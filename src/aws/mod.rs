@@ -4,30 +4,39 @@
 //! told and nothing else; what cannot change is not asked twice.
 
 mod cache;
+mod cache_file;
 mod calls;
 mod client;
+mod clocks;
+mod definitions;
 mod ec2;
 mod ecs;
 mod failure;
 mod hosts;
+mod known;
 mod pages;
 mod read;
 mod region;
 mod role;
+mod scan;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::time::Instant;
+use tokio::sync::mpsc::unbounded_channel;
 
-use self::cache::Cache;
-use self::calls::{Buckets, Patience};
+use self::cache_file::{CacheFile, Kept};
+use self::calls::Buckets;
 pub use self::client::{OPERATION_TIMEOUT, StartError};
+use self::clocks::Clocks;
+use self::definitions::{Asked, Definitions};
 use self::ecs::Ecs;
 use self::hosts::Hosts;
+use self::known::Known;
+use self::scan::{Scan, scan};
 use self::watch::Watch;
 pub use self::watch::{Attempt, OPERATIONS, Observer};
 use crate::config::{AwsConfig, Clusters};
@@ -47,16 +56,21 @@ const UNUSED_FOR: Duration = Duration::from_secs(60 * 60);
 /// How many clusters are scanned side by side.
 const CLUSTERS_AT_ONCE: usize = 8;
 
-/// How many task definitions are asked for side by side; DescribeTaskDefinition takes one at a time.
-const DEFINITIONS_AT_ONCE: usize = 16;
+/// A cluster and what scanning it gave.
+type Scanned = (ClusterRef, Result<Scan, Failure>);
 
 /// AWS as a source of snapshots, with what is remembered from one to the next.
 pub struct Aws {
     ecs: Ecs,
     clusters: Clusters,
     needs_instance: NeedsInstance,
-    definitions: Cache<TaskDefinitionArn, Arc<TaskDefinition>>,
+    /// The tasks that need not be described every time; none where all are.
+    known: Option<HashMap<ClusterRef, Known>>,
+    clocks: Clocks,
+    definitions: Definitions,
     hosts: Hosts,
+    /// Where what cannot change is kept, if anywhere.
+    cache_file: Option<CacheFile>,
     observer: Arc<dyn Observer>,
 }
 
@@ -72,25 +86,40 @@ impl Aws {
         let watch = Watch::new(observer.clone());
         let ecs = Ecs::new(clients.ecs, buckets.clone(), watch.clone(), config.details);
         let ec2 = ec2::Ec2::new(clients.ec2, buckets, watch, config.details);
+        let (cache_file, kept) = config.cache.as_deref().map(CacheFile::open).unzip();
+        let kept = kept.unwrap_or_default();
         Ok(Self {
-            hosts: Hosts::new(ecs.clone(), ec2),
+            definitions: Definitions::new(ecs.clone(), kept.task_definitions),
+            hosts: Hosts::new(ecs.clone(), ec2, kept.container_instances),
+            cache_file,
             ecs,
             clusters: config.clusters.clone(),
             needs_instance,
-            definitions: Cache::default(),
+            known: (!config.describe_all).then(HashMap::new),
+            clocks: Clocks::new(config.interval),
             observer,
         })
     }
 
     /// Asks AWS for all there is to know now.
     pub async fn snapshot(&mut self) -> Snapshot {
-        let mut failures = Failures::default();
+        if self.clocks.were_interrupted() {
+            tracing::info!("the clock jumped or the program was asleep: every task is described again");
+            self.forget_tasks();
+        }
         let clusters = match self.cluster_refs().await {
-            Ok(clusters) => self.scan(clusters, &mut failures).await,
-            Err(failure) => return Snapshot::failed(failure),
+            Ok(clusters) => clusters,
+            Err(failure) => {
+                self.forget_tasks();
+                return Snapshot::failed(failure);
+            }
         };
+        let (scanned, asked) = self.scan_and_ask(clusters).await;
+        let mut failures = Failures::default();
+        let clusters = self.learn_tasks(scanned, &mut failures);
         let tasks: Vec<(&ClusterRef, &Task)> = known_tasks(&clusters).collect();
-        let definitions = self.definitions(&tasks, &mut failures).await;
+        let wanted = tasks.iter().filter_map(|(_, task)| wanted_definition(task));
+        let definitions = self.definitions.learn(asked, wanted, &mut failures);
         let on_instances = |(_, task): &&(&ClusterRef, &Task)| match definitions.get(&task.definition) {
             Some(Fetched::Known(definition)) => (self.needs_instance)(task, definition),
             _ => false,
@@ -101,10 +130,9 @@ impl Aws {
         let unused_for = if failures.is_empty() { Duration::ZERO } else { UNUSED_FOR };
         self.definitions.forget_others(&tasks.iter().map(|(_, task)| &task.definition).collect(), unused_for);
         self.hosts.forget_others(&needing, unused_for);
-        self.observer.remembers("task_definitions", self.definitions.len());
-        for (cache, entries) in self.hosts.remembered() {
-            self.observer.remembers(cache, entries);
-        }
+        self.ecs.forget_unused();
+        self.keep().await;
+        self.tell_what_is_remembered();
         Snapshot { clusters: Ok(clusters), definitions, hosts, failures }
     }
 
@@ -115,61 +143,79 @@ impl Aws {
         }
     }
 
-    async fn scan(&self, clusters: Vec<ClusterRef>, failures: &mut Failures) -> Vec<ClusterTasks> {
-        let scans = clusters.into_iter().enumerate().map(|(place, cluster)| async move {
-            let listing = self.ecs.tasks_of(&cluster).await;
-            (place, cluster, listing)
-        });
-        // Unordered, so that a cluster that hangs does not keep the next ones from their turn.
-        let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CLUSTERS_AT_ONCE).collect().await;
-        scanned.sort_unstable_by_key(|(place, ..)| *place);
-        let listed = scanned.into_iter().map(|(_, cluster, listing)| {
-            let tasks = match listing {
-                Ok(described) => Ok(described.into_listed(&cluster, failures)),
+    /// Scans the clusters side by side, and asks for the definitions of their tasks meanwhile.
+    async fn scan_and_ask(&self, clusters: Vec<ClusterRef>) -> (Vec<Scanned>, Asked) {
+        let (want, wanted) = unbounded_channel();
+        let none = Known::default();
+        let (none, ecs, known) = (&none, &self.ecs, &self.known);
+        let scanning = async move {
+            let show = |task: &Task| {
+                if let Some(definition) = wanted_definition(task) {
+                    // Somebody listens for as long as there are scans.
+                    let _ = want.send(definition.clone());
+                }
+            };
+            let show = &show;
+            let scans = clusters.into_iter().enumerate().map(|(place, cluster)| async move {
+                let known = known.as_ref().and_then(|known| known.get(&cluster)).unwrap_or(none);
+                let scan = scan(ecs, &cluster, known, show).await;
+                (place, (cluster, scan))
+            });
+            // Unordered, so that a cluster that hangs does not keep the next ones from their turn.
+            let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CLUSTERS_AT_ONCE).collect().await;
+            scanned.sort_unstable_by_key(|(place, _)| *place);
+            scanned.into_iter().map(|(_, scanned)| scanned).collect()
+        };
+        tokio::join!(scanning, self.definitions.ask(wanted))
+    }
+
+    fn learn_tasks(&mut self, scanned: Vec<Scanned>, failures: &mut Failures) -> Vec<ClusterTasks> {
+        let mut before = self.known.as_mut().map(std::mem::take).unwrap_or_default();
+        let learned = scanned.into_iter().map(|(cluster, scan)| {
+            let tasks = match scan {
+                Ok(scan) => {
+                    let known = self.known.as_mut();
+                    let known = known
+                        .map(|all| all.entry(cluster.clone()).or_insert(before.remove(&cluster).unwrap_or_default()));
+                    Ok(scan.into_listed(&cluster, known, failures))
+                }
                 Err(failure) => Err(failures.record(failure)),
             };
             ClusterTasks { cluster, tasks }
         });
-        listed.collect()
+        learned.collect()
     }
 
-    /// The definitions of these tasks, from memory where they are known: a revision cannot change.
-    async fn definitions(
-        &mut self,
-        tasks: &[(&ClusterRef, &Task)],
-        failures: &mut Failures,
-    ) -> HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>> {
-        let now = Instant::now();
-        let wanted: HashSet<&TaskDefinitionArn> = tasks
-            .iter()
-            .filter(|(_, task)| !task.last_status.is_going() && !task.definition.is_daemon())
-            .map(|(_, task)| &task.definition)
-            .collect();
-        let ecs = &self.ecs;
-        let unknown = wanted.iter().copied().filter(|arn| self.definitions.get(arn, now).is_none());
-        let patience = &Patience::for_rounds_of(DEFINITIONS_AT_ONCE);
-        let calls = unknown.map(|arn| async move {
-            let give_up = || failure::given_up("DescribeTaskDefinition", None);
-            (arn, patience.call(give_up, ecs.definition(arn)).await)
-        });
-        let answers: Vec<_> = stream::iter(calls).buffer_unordered(DEFINITIONS_AT_ONCE).collect().await;
-        let mut definitions = HashMap::with_capacity(wanted.len());
-        for (arn, answer) in answers {
-            match answer {
-                Ok(Some(definition)) => self.definitions.know(arn.clone(), Arc::new(definition), None),
-                Ok(None) => self.definitions.know_gone(arn.clone(), (), now + NOT_FOUND_FOR),
-                Err(failure) => {
-                    definitions.insert(arn.clone(), Fetched::Unknown(failures.record(failure)));
-                }
-            }
+    /// Describes every task again next time: something is not as it should be.
+    fn forget_tasks(&mut self) {
+        if let Some(known) = &mut self.known {
+            known.clear();
         }
-        for arn in wanted {
-            if let Some(known) = self.definitions.get(arn, now) {
-                definitions.insert(arn.clone(), known.clone());
-            }
-        }
-        definitions
     }
+
+    /// Keeps what cannot change for the next start.
+    async fn keep(&mut self) {
+        let (definitions, hosts) = (&self.definitions, &self.hosts);
+        if let Some(file) = &mut self.cache_file {
+            let learned = definitions.learned() + hosts.learned();
+            let kept = || Kept { task_definitions: definitions.known(), container_instances: hosts.known() };
+            file.keep(learned, kept).await;
+        }
+    }
+
+    fn tell_what_is_remembered(&self) {
+        let tasks = self.known.iter().flat_map(HashMap::values).map(Known::len).sum();
+        self.observer.remembers("tasks", tasks);
+        self.observer.remembers("task_definitions", self.definitions.len());
+        for (cache, entries) in self.hosts.remembered() {
+            self.observer.remembers(cache, entries);
+        }
+    }
+}
+
+/// A task's definition, where it is of use and can be had.
+fn wanted_definition(task: &Task) -> Option<&TaskDefinitionArn> {
+    (!task.last_status.is_going() && !task.definition.is_daemon()).then_some(&task.definition)
 }
 
 impl crate::daemon::Source for Aws {
@@ -182,7 +228,7 @@ impl crate::daemon::Source for Aws {
 fn known_tasks(clusters: &[ClusterTasks]) -> impl Iterator<Item = (&ClusterRef, &Task)> {
     clusters.iter().flat_map(|cluster| {
         cluster.tasks.iter().flatten().filter_map(|listed: &ListedTask| match &listed.task {
-            Fetched::Known(task) => Some((&cluster.cluster, task)),
+            Fetched::Known(task) => Some((&cluster.cluster, &**task)),
             _ => None,
         })
     })

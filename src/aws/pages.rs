@@ -12,26 +12,41 @@ pub(super) struct Page<T> {
     pub(super) next: Option<String>,
 }
 
-/// Every item of a listing. A page may be short or empty and still have a successor; only a missing
-/// token ends a listing. (The SDK's paginators are not used: they end a repeated token as a success.)
+/// Every item of a listing.
 pub(super) async fn all_pages<T, P, Answer>(
     operation: &'static str,
     cluster: Option<&ClusterRef>,
-    mut page: P,
+    page: P,
 ) -> Result<Vec<T>, Failure>
 where
     P: FnMut(Option<String>) -> Answer,
     Answer: Future<Output = Result<Page<T>, Failure>>,
 {
+    let mut all = Vec::new();
+    each_page(operation, cluster, page, |items| all.extend(items)).await?;
+    Ok(all)
+}
+
+/// Takes a listing page by page. A page may be short or empty and still have a successor; only a missing
+/// token ends a listing. (The SDK's paginators are not used: they end a repeated token as a success.)
+pub(super) async fn each_page<T, P, Answer>(
+    operation: &'static str,
+    cluster: Option<&ClusterRef>,
+    mut page: P,
+    mut take: impl FnMut(Vec<T>),
+) -> Result<(), Failure>
+where
+    P: FnMut(Option<String>) -> Answer,
+    Answer: Future<Output = Result<Page<T>, Failure>>,
+{
     let mut seen = HashSet::new();
-    let mut items = Vec::new();
     let mut token = None;
     loop {
         let page = page(token).await?;
-        items.extend(page.items);
+        take(page.items);
         token = page.next.filter(|token| !token.is_empty());
         match &token {
-            None => return Ok(items),
+            None => return Ok(()),
             Some(token) if !seen.insert(token.clone()) => {
                 return Err(failure::bad_answer(operation, cluster, "the listing repeats a page token and never ends"));
             }

@@ -10,41 +10,42 @@ use std::str::FromStr;
 use aws_sdk_ecs::types as wire;
 
 use crate::inventory::{
-    Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Task, TaskDefinition, TaskDefinitionArn,
-    TaskDetails, TaskStatus,
+    Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Strings, Task, TaskDefinition,
+    TaskDefinitionArn, TaskDetails, TaskStatus,
 };
 
 /// A task; none where it does not say which it is and what defines it. `details` keeps what only meta
-/// labels need.
-pub(super) fn task(wire: wire::Task, details: bool) -> Option<Task> {
-    let details = details.then(|| Box::new(task_details(&wire)));
+/// labels need; `strings` holds what tasks have in common.
+pub(super) fn task(wire: wire::Task, details: bool, strings: &mut Strings) -> Option<Task> {
+    let details = details.then(|| Box::new(task_details(&wire, strings)));
     Some(Task {
         details,
         attachment_ipv4: attachment_ipv4(wire.attachments.as_deref().unwrap_or_default()),
         arn: wire.task_arn?.as_str().into(),
-        cluster: wire.cluster_arn.map(|arn| arn.as_str().into()),
-        definition: wire.task_definition_arn?.as_str().into(),
-        group: shared(wire.group),
+        cluster: wire.cluster_arn.map(|arn| strings.share(&arn).into()),
+        definition: strings.share(&wire.task_definition_arn?).into(),
+        group: wire.group.map(|group| strings.share(&group)),
         last_status: TaskStatus::from_aws(wire.last_status.as_deref()),
         told_to_stop: wire.desired_status.as_deref() == Some("STOPPED"),
         on_managed_instance: wire.launch_type == Some(wire::LaunchType::ManagedInstances),
-        container_instance: wire.container_instance_arn.map(|arn| arn.as_str().into()),
-        containers: wire.containers.unwrap_or_default().into_iter().filter_map(container).collect(),
+        container_instance: wire.container_instance_arn.map(|arn| strings.share(&arn).into()),
+        containers: wire.containers.unwrap_or_default().into_iter().filter_map(|one| container(one, strings)).collect(),
     })
 }
 
-fn task_details(wire: &wire::Task) -> TaskDetails {
-    let tags = wire.tags.iter().flatten();
+fn task_details(wire: &wire::Task, strings: &mut Strings) -> TaskDetails {
+    let mut share = |text: Option<&str>| text.map(|text| strings.share(text));
+    let mut interface = interface_details(wire.attachments());
     TaskDetails {
-        availability_zone: wire.availability_zone.as_deref().map(Shared::from),
-        subnet_id: interface_details(wire.attachments()).find_map(|detail| named(detail, "subnetId")).map(Shared::from),
-        launch_type: wire.launch_type.as_ref().map(|launch_type| launch_type.as_str().into()),
-        desired_status: wire.desired_status.as_deref().map(Shared::from),
-        last_status: wire.last_status.as_deref().map(Shared::from),
-        health_status: wire.health_status.as_ref().map(|status| status.as_str().into()),
-        platform_family: wire.platform_family.as_deref().map(Shared::from),
-        platform_version: wire.platform_version.as_deref().map(Shared::from),
-        tags: tags.filter_map(|tag| Some((tag.key()?.into(), tag.value()?.into()))).collect(),
+        availability_zone: share(wire.availability_zone()),
+        subnet_id: share(interface.find_map(|detail| named(detail, "subnetId"))),
+        launch_type: share(wire.launch_type.as_ref().map(wire::LaunchType::as_str)),
+        desired_status: share(wire.desired_status()),
+        last_status: share(wire.last_status()),
+        health_status: share(wire.health_status.as_ref().map(wire::HealthStatus::as_str)),
+        platform_family: share(wire.platform_family()),
+        platform_version: share(wire.platform_version()),
+        tags: wire.tags().iter().filter_map(|tag| Some((share(tag.key())?, share(tag.value())?))).collect(),
     }
 }
 
@@ -64,12 +65,12 @@ fn named<'a>(detail: &'a wire::KeyValuePair, name: &str) -> Option<&'a str> {
     detail.value().filter(|_| detail.name() == Some(name))
 }
 
-fn container(wire: wire::Container) -> Option<Container> {
+fn container(wire: wire::Container, strings: &mut Strings) -> Option<Container> {
     let interfaces = wire.network_interfaces.unwrap_or_default();
     Some(Container {
-        name: shared(wire.name)?,
+        name: strings.share(&wire.name?),
         arn: shared(wire.container_arn),
-        stopped: wire.last_status.as_deref() == Some("STOPPED"),
+        last_status: TaskStatus::from_aws(wire.last_status.as_deref()),
         ipv4: interfaces.iter().find_map(|interface| address(interface.private_ipv4_address())),
         ipv6: interfaces.iter().find_map(|interface| address(interface.ipv6_address())),
         bindings: wire.network_bindings.unwrap_or_default().iter().filter_map(binding).collect(),
@@ -202,6 +203,6 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_say_what_defines_it_is_none() {
-        assert_eq!(task(wire::Task::builder().task_arn("arn").build(), true), None);
+        assert_eq!(task(wire::Task::builder().task_arn("arn").build(), true, &mut Strings::default()), None);
     }
 }

@@ -104,6 +104,18 @@ pub const FLAGS: &[Flag] = &[
         "Add __meta_ecs_* labels to each target, for relabelling; Prometheus drops them afterwards",
     ),
     flag(
+        "config.describe-all",
+        Value::Switch,
+        "false",
+        "Describe every task at every refresh, and not, in a cluster of more than 100, a tenth of those that run",
+    ),
+    flag(
+        "config.cache",
+        Value::Word(&["on", "off"]),
+        "on",
+        "Keep what cannot change (task definitions, instance ids) beside the file for the next start, as .NAME.cache",
+    ),
+    flag(
         "web.listen-address",
         Value::Text("[HOST]:PORT"),
         "",

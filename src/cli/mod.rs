@@ -130,12 +130,18 @@ fn bad_value(error: &clap::Error, surroundings: &[(String, String)]) -> UsageErr
 
 fn config(matches: &ArgMatches) -> Result<Config, String> {
     let web = web(matches)?;
+    let output = output(text(matches, "config.write-to"), web.is_some())?;
+    let interval = matches.get_one::<Duration>("config.scrape-interval").copied().unwrap_or_default();
     Ok(Config {
         aws: AwsConfig {
             clusters: clusters(text(matches, "config.cluster"))?,
             region: optional(matches, "config.region"),
             role: role(matches)?,
             details: switch(matches, "config.meta-labels"),
+            // Among meta labels there are some that change while a task runs: its health, its tags.
+            describe_all: switch(matches, "config.describe-all") || switch(matches, "config.meta-labels"),
+            interval,
+            cache: cache(matches, &output),
         },
         rules: Rules {
             ports: port_rule(matches)?,
@@ -145,9 +151,9 @@ fn config(matches: &ArgMatches) -> Result<Config, String> {
             scheme_label: text(matches, "config.scheme-label").into(),
             meta_labels: switch(matches, "config.meta-labels"),
         },
-        output: output(text(matches, "config.write-to"), web.is_some())?,
+        output,
         refresh: RefreshConfig {
-            interval: matches.get_one::<Duration>("config.scrape-interval").copied().unwrap_or_default(),
+            interval,
             limit: limit(matches.get_one::<i64>("config.scrape-times").copied().unwrap_or_default()),
         },
         log: LogConfig {
@@ -161,6 +167,15 @@ fn config(matches: &ArgMatches) -> Result<Config, String> {
         },
         web,
     })
+}
+
+/// Beside the output file, under a name that Prometheus reads as no `file_sd` file whatever its pattern.
+fn cache(matches: &ArgMatches, output: &Output) -> Option<PathBuf> {
+    let Output::File { path, .. } = output else { return None };
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name()?);
+    name.push(".cache");
+    (text(matches, "config.cache") == "on").then(|| path.with_file_name(name))
 }
 
 fn role(matches: &ArgMatches) -> Result<Option<Role>, String> {

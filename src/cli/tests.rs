@@ -21,7 +21,15 @@ fn accepted(arguments: &[&str]) -> Config {
 #[test]
 fn the_defaults_are_the_originals() {
     let expected = Config {
-        aws: AwsConfig { clusters: Clusters::All, region: None, role: None, details: false },
+        aws: AwsConfig {
+            clusters: Clusters::All,
+            region: None,
+            role: None,
+            details: false,
+            describe_all: false,
+            interval: Duration::from_secs(60),
+            cache: Some(".ecs_file_sd.yml.cache".into()),
+        },
         rules: Rules {
             ports: PortRule::Label { name: "PROMETHEUS_EXPORTER_PORT".into(), filter: None },
             server_name_label: "PROMETHEUS_EXPORTER_SERVER_NAME".into(),
@@ -44,6 +52,15 @@ fn the_command_of_the_vendors_guide_is_read() {
     let config = accepted(&["-config.cluster=prod", "-config.write-to=/output/ecs_file_sd.yml"]);
     assert_eq!(config.aws.clusters, Clusters::Named(vec!["prod".into()]));
     assert_eq!(config.output, Output::File { path: "/output/ecs_file_sd.yml".into(), format: Format::Yaml });
+    assert_eq!(config.aws.cache, Some("/output/.ecs_file_sd.yml.cache".into()));
+}
+
+#[test]
+fn the_cache_is_beside_the_file_or_nowhere() {
+    for arguments in [["-config.cache=off", "-config.write-to=a.yml"], ["-config.cache=on", "-config.write-to=-"]] {
+        assert_eq!(accepted(&arguments).aws.cache, None, "{arguments:?}");
+    }
+    assert!(parsed(&["-config.cache=maybe"]).is_err());
 }
 
 #[test]
@@ -76,6 +93,9 @@ fn every_flag_is_read() {
             region: Some("eu-west-1".into()),
             role: Some(Role { arn: "arn:aws:iam::1:role/r".into(), external_id: Some("x".into()) }),
             details: true,
+            describe_all: true,
+            interval: Duration::from_secs(5400),
+            cache: None,
         }
     );
     assert_eq!(config.output, Output::Stdout);

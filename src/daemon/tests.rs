@@ -86,8 +86,10 @@ fn running(tasks: &[&str]) -> Snapshot {
         details: None,
         containers: vec![Container { name: "app".into(), ipv4: Some([10, 0, 0, 1].into()), ..Container::default() }],
     };
-    let listed =
-        tasks.iter().map(|id| task(id)).map(|task| ListedTask { arn: task.arn.clone(), task: Fetched::Known(task) });
+    let listed = tasks
+        .iter()
+        .map(|id| task(id))
+        .map(|task| ListedTask { arn: task.arn.clone(), task: Fetched::Known(Arc::new(task)) });
     let web = TaskDefinition {
         family: "web".into(),
         revision: 3,

@@ -140,7 +140,7 @@ fn known_tasks(refresh: &Refresh) -> Tasks<'_> {
         let tasks = cluster.tasks.iter().flatten();
         tasks.map(|listed| {
             let task = match &listed.task {
-                Fetched::Known(task) => Some(task),
+                Fetched::Known(task) => Some(&**task),
                 _ => None,
             };
             (listed.arn.as_str(), (cluster.cluster.name(), task))

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Shared;
 
 /// A task definition revision, which never changes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskDefinition {
     /// Its family.
     pub family: Shared,
@@ -25,7 +27,7 @@ impl TaskDefinition {
 }
 
 /// A container of a task definition.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContainerDefinition {
     /// Its name.
     pub name: Shared,
@@ -43,7 +45,8 @@ impl ContainerDefinition {
 }
 
 /// How a task's containers are reached (API reference, `TaskDefinition.networkMode`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum NetworkMode {
     /// At the task's own network interface.
     Awsvpc,
@@ -78,5 +81,17 @@ impl NetworkMode {
             Some("none") => Self::None,
             Some(other) => Self::Other(other.into()),
         }
+    }
+}
+
+impl From<String> for NetworkMode {
+    fn from(word: String) -> Self {
+        Self::from_aws(Some(&word))
+    }
+}
+
+impl From<NetworkMode> for String {
+    fn from(mode: NetworkMode) -> Self {
+        mode.as_str().into()
     }
 }

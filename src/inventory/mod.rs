@@ -7,6 +7,7 @@ mod definition;
 mod failure;
 mod instance;
 mod names;
+mod strings;
 mod task;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ pub use self::definition::*;
 pub use self::failure::*;
 pub use self::instance::*;
 pub use self::names::*;
+pub use self::strings::*;
 pub use self::task::*;
 
 /// What is known of one thing after a refresh.
@@ -66,5 +68,5 @@ pub struct ListedTask {
     /// The ARN from the listing.
     pub arn: TaskArn,
     /// Its description; gone is the normal race of a task that stopped in between.
-    pub task: Fetched<Task>,
+    pub task: Fetched<Arc<Task>>,
 }

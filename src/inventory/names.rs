@@ -2,15 +2,15 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
-/// A string that many values share.
-pub type Shared = Arc<str>;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
 
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(Shared);
 
         impl $name {

@@ -32,6 +32,18 @@ pub struct Task {
     pub details: Option<Box<TaskDetails>>,
 }
 
+impl Task {
+    /// Whether all that makes its targets is fixed for the rest of its life, but for containers that stop:
+    /// it runs, and each of its containers runs or has stopped for good. (Amazon ECS Developer Guide,
+    /// "Amazon ECS task lifecycle"; a container that its restart policy starts again is never STOPPED.)
+    pub fn is_settled(&self) -> bool {
+        let up = |container: &Container| {
+            matches!(container.last_status, TaskStatus::Running | TaskStatus::Stopped | TaskStatus::Unknown)
+        };
+        self.last_status == TaskStatus::Running && !self.told_to_stop && self.containers.iter().all(up)
+    }
+}
+
 /// What ECS says of a task beyond what makes targets, in AWS's words.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs)] // the names are AWS's
@@ -101,20 +113,33 @@ impl TaskStatus {
 }
 
 /// A container of a described task.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Container {
     /// Its name, by which its definition is found.
     pub name: Shared,
     /// Its ARN.
     pub arn: Option<Shared>,
-    /// Whether it has stopped while its task goes on.
-    pub stopped: bool,
+    /// Where it is in its life, in the words for tasks: PENDING, RUNNING, STOPPED.
+    pub last_status: TaskStatus,
     /// The IPv4 address of its network interface (awsvpc).
     pub ipv4: Option<Ipv4Addr>,
     /// The IPv6 address of its network interface (awsvpc).
     pub ipv6: Option<Ipv6Addr>,
     /// The ports it publishes on its host (bridge).
     pub bindings: Vec<Binding>,
+}
+
+impl Default for Container {
+    fn default() -> Self {
+        Self {
+            name: Shared::default(),
+            arn: None,
+            last_status: TaskStatus::Unknown,
+            ipv4: None,
+            ipv6: None,
+            bindings: Vec::new(),
+        }
+    }
 }
 
 /// Ports of a container published on its host: one port, or a range of equal length on both sides.

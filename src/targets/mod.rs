@@ -247,7 +247,7 @@ fn is_up(task: &Task, container: &Container) -> Result<(), SkipReason> {
     if task.last_status.is_coming() {
         return Err(SkipReason::TaskNotUp(task.last_status));
     }
-    if container.stopped { Err(SkipReason::ContainerStopped) } else { Ok(()) }
+    if container.last_status == TaskStatus::Stopped { Err(SkipReason::ContainerStopped) } else { Ok(()) }
 }
 
 fn stopping(task: &Task) -> Option<SkipReason> {

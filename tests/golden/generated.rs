@@ -79,11 +79,12 @@ fn numbered(clusters: Vec<Result<Vec<Fetched<Task>>, FailureId>>) -> Vec<Cluster
     numbered.collect()
 }
 
-fn with_arn(mut task: Fetched<Task>, arn: &TaskArn) -> Fetched<Task> {
-    if let Fetched::Known(task) = &mut task {
-        task.arn = arn.clone();
+fn with_arn(task: Fetched<Task>, arn: &TaskArn) -> Fetched<Arc<Task>> {
+    match task {
+        Fetched::Known(task) => Fetched::Known(Arc::new(Task { arn: arn.clone(), ..task })),
+        Fetched::Gone(()) => Fetched::Gone(()),
+        Fetched::Unknown(failure) => Fetched::Unknown(failure),
     }
-    task
 }
 
 fn cluster() -> impl Strategy<Value = Result<Vec<Fetched<Task>>, FailureId>> {
@@ -145,7 +146,7 @@ fn container() -> impl Strategy<Value = Container> {
         |(name, arn, stopped, bindings)| Container {
             name: name.into(),
             arn: arn.map(Into::into),
-            stopped,
+            last_status: if stopped { TaskStatus::Stopped } else { TaskStatus::Running },
             bindings,
             ..Container::default()
         },

@@ -86,6 +86,7 @@ impl Shuffle {
         self.list(tasks);
         for listed in tasks {
             let Fetched::Known(task) = &mut listed.task else { continue };
+            let task = Arc::make_mut(task);
             self.list(&mut task.containers);
             for container in &mut task.containers {
                 self.list(&mut container.bindings);

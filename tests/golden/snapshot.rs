@@ -69,7 +69,7 @@ fn listed(world: &World, cluster: &simaws::Cluster) -> Vec<ListedTask> {
     let listed = tasks.map(|known| ListedTask {
         arn: world.task_arn(&cluster.name, &known.id).as_str().into(),
         task: match known.describe {
-            Describe::Found => Fetched::Known(task(world, cluster, known)),
+            Describe::Found => Fetched::Known(Arc::new(task(world, cluster, known))),
             Describe::Missing => Fetched::Gone(()),
             Describe::Omitted => panic!("task {} makes the refresh fail: no matter of golden worlds", known.id),
         },
@@ -136,7 +136,7 @@ fn container(arn: &str, container: &simaws::Container) -> Container {
     Container {
         name: container.name.as_str().into(),
         arn: has_arn.then(|| arn.into()),
-        stopped: container.last_status.as_deref() == Some("STOPPED"),
+        last_status: TaskStatus::from_aws(container.last_status.as_deref()),
         ipv4: interfaces.iter().find_map(|interface| read(&interface["privateIpv4Address"])),
         ipv6: interfaces.iter().find_map(|interface| read(&interface["ipv6Address"])),
         bindings: container.network_bindings.iter().map(binding).collect(),

@@ -88,8 +88,7 @@ fn tags_are_asked_for_with_meta_labels_and_not_without() {
     let mut world = fargate(0);
     let task = Task::fargate("web-0", "web:1").container("app", "10.0.0.1").tag("team", "shop");
     world.cluster_mut("prod").add_task(task);
-    let scene = once(Scene::of(world)).flag("-config.cluster=prod");
-    let mut scene = scene.flag("-config.meta-labels=false");
+    let mut scene = once(Scene::of(world)).flag("-config.cluster=prod").flag("-config.cache=off");
     let (mut calls, mut included, mut tags) = (vec![], vec![], vec![]);
     for flag in ["-config.meta-labels=false", "-config.meta-labels"] {
         scene = scene.flag(flag);

@@ -105,6 +105,9 @@ fn kinds(operation: &Operation) -> Vec<(FaultKind, &'static str)> {
 fn nothing_is_lost(operation: &Operation, kind: &FaultKind, code: &str) {
     let clusters = if operation.name == "ListClusters" { "" } else { "prod,other" };
     let mut scene = Scene::of(two_clusters()).flag(&format!("-config.cluster={clusters}"));
+    if operation.remembered {
+        scene = scene.flag("-config.cache=off");
+    }
     scene.start_with(&TWO_CLUSTERS);
     let restarted = operation.remembered || code == "Timeout";
     if restarted {

@@ -194,10 +194,17 @@ impl Scene {
         self.assert_no_litter();
     }
 
-    /// There is nothing in the directory but the file.
+    /// There is nothing in the directory but the file and the cache.
     pub(crate) fn assert_no_litter(&self) {
         let names: Vec<_> = fs::read_dir(self.directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(names.iter().all(|name| *name == self.file), "litter: {names:?}");
+        let ours = [&self.file, &self.cache()];
+        assert!(names.iter().all(|name| ours.contains(&name)), "litter: {names:?}");
+    }
+
+    /// Where the program keeps what cannot change.
+    pub(crate) fn cache(&self) -> PathBuf {
+        let name = self.file.file_name().unwrap().to_str().unwrap();
+        self.file.with_file_name(format!(".{name}.cache"))
     }
 
     /// The program that runs.

@@ -238,7 +238,8 @@ fn targets_that_could_not_be_written_are_still_new_when_they_are() {
 #[test]
 fn what_a_killed_predecessor_left_is_removed_at_the_start() {
     const XFSZ: i32 = 25;
-    let mut scene = Scene::of(fargate(100)).flag("-config.cluster=prod").flag("-config.scrape-times=1");
+    let scene = Scene::of(fargate(100)).flag("-config.cluster=prod").flag("-config.scrape-times=1");
+    let mut scene = scene.flag("-config.cache=off");
     scene.file_holds("[]\n");
     scene.shell("ulimit -c 0; ulimit -f 4");
     assert_eq!(scene.run().signal, Some(XFSZ));

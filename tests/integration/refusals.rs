@@ -172,7 +172,7 @@ fn hosts_and_definitions_that_are_gone_cost_only_their_own_tasks() {
 
 #[test]
 fn a_container_instance_that_the_answer_omits_keeps_its_targets() {
-    let mut scene = both_clusters();
+    let mut scene = both_clusters().flag("-config.cache=off");
     scene.start_with(&TWO_CLUSTERS);
     scene.stop();
     scene.aws.change(|world| world.cluster_mut("prod").container_instance_mut("ci-1").describe = Describe::Omitted);
