@@ -20,9 +20,10 @@ WORKDIR /src
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies, in a layer that only a change to a manifest or to the lock file builds anew.
-# Empty sources stand in for ours. The simulated AWS is only for tests: cargo wants to see its manifest
-# and a source file, but downloads and compiles nothing for it.
+# Empty sources stand in for ours. The other members are only for tests: cargo wants to see their manifests
+# and a source file, but downloads and compiles nothing for them.
 COPY Cargo.toml Cargo.lock ./
+COPY tests/benches/Cargo.toml tests/benches/
 COPY tests/simaws/Cargo.toml tests/simaws/
 RUN mkdir -p src tests/simaws/src \
  && touch src/lib.rs tests/simaws/src/lib.rs \

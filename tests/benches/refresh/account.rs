@@ -1,0 +1,66 @@
+//! What the file has to say of a world, and how the world changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use simaws::{Task, World};
+
+use crate::world::{PORT, task};
+
+/// The targets of a world: every task's `app`.
+pub(crate) fn targets(world: &World) -> BTreeSet<String> {
+    let addresses: BTreeMap<&str, &str> = world
+        .instances
+        .iter()
+        .filter_map(|instance| Some((instance.instance_id.as_str(), instance.private_ip_address.as_deref()?)))
+        .collect();
+    let hosts: BTreeMap<&str, &str> = world
+        .clusters
+        .iter()
+        .flat_map(|cluster| &cluster.container_instances)
+        .filter_map(|host| Some((host.id.as_str(), *addresses.get(host.ec2_instance_id.as_deref()?)?)))
+        .collect();
+    let tasks = world.clusters.iter().flat_map(|cluster| &cluster.tasks);
+    tasks.filter_map(|task| target(task, &hosts)).collect()
+}
+
+fn target(task: &Task, hosts: &BTreeMap<&str, &str>) -> Option<String> {
+    let app = task.containers.first()?;
+    match &task.container_instance {
+        Some(instance) => {
+            let binding = app.network_bindings.iter().find(|binding| binding["containerPort"] == PORT)?;
+            Some(format!("{}:{}", hosts.get(instance.as_str())?, binding["hostPort"]))
+        }
+        None => Some(format!("{}:{PORT}", app.network_interfaces.first()?["privateIpv4Address"].as_str()?)),
+    }
+}
+
+/// Replaces a hundredth of the tasks by new ones, one of them of the next revision of its task definition.
+pub(crate) fn replace_a_hundredth(world: &mut World) {
+    let mut serial: usize = world.clusters.iter().map(|cluster| cluster.tasks.len()).sum();
+    let mut next_revision = None;
+    for cluster in &mut world.clusters {
+        for hundred in 0..cluster.tasks.len().div_ceil(100) {
+            // Of each kind as many as there are.
+            let Some(place) = cluster.tasks.get_mut(hundred * 100 + hundred % 10) else { continue };
+            let definition = match next_revision {
+                None => next_revision.insert(next(&place.task_definition)),
+                Some(_) => &place.task_definition,
+            };
+            let (containers, on) = (place.containers.len(), place.container_instance.as_deref());
+            *place = task(&cluster.name, definition, containers, on, serial);
+            serial += 1;
+        }
+    }
+    if let Some((family, revision)) = next_revision.as_deref().and_then(|next| next.rsplit_once(':')) {
+        let known = world.task_definitions.iter().find(|definition| definition.family == family);
+        let mut next = known.cloned().unwrap_or_default();
+        next.revision = revision.parse().unwrap_or_default();
+        world.add_task_definition(next);
+    }
+}
+
+/// `FAMILY:REVISION` with the next revision.
+fn next(definition: &str) -> String {
+    let (family, revision) = definition.rsplit_once(':').unwrap_or((definition, "0"));
+    format!("{family}:{}", revision.parse::<i64>().unwrap_or_default() + 1)
+}

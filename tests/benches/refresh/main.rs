@@ -1,0 +1,137 @@
+//! Whole refreshes of the real program, between the simulated AWS with its quotas and a file.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`world`] | the world of a benchmark |
+//! | [`account`] | what the file has to say of it, and how it changes |
+//! | [`program`] | the program as a child process, and what it uses |
+//! | [`measure`] | a scenario from the cold start to the restart |
+//! | [`table`], [`waterfall`] | what is printed |
+//!
+//! `cargo test` runs the short form: one small world, of which it checks the calls and the file.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod account;
+mod measure;
+mod program;
+mod table;
+mod waterfall;
+#[path = "../world.rs"]
+mod world;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use measure::{Measured, Round, Scenario, measure};
+use program::{Outcome, binary};
+
+const USAGE: &str =
+    "cargo bench -p benches --bench refresh [-- [TASKS...] [--refreshes N] [--interval SECONDS] [-FLAG...]]
+A FLAG is one of ecs-discovery's, such as -config.meta-labels.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_benchmark = arguments.iter().any(|argument| argument == "--bench");
+    let ended = if is_benchmark { benchmark(&arguments) } else { short_form() };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("refresh: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn benchmark(arguments: &[String]) -> Outcome<()> {
+    for scenario in scenarios(arguments)? {
+        let measured = measure(&scenario)?;
+        println!("\n{}", table::table(&scenario, &measured)?);
+        println!("The first refresh, call by call:\n{}", waterfall::waterfall(&measured.first.calls));
+        println!("{}", beyond_latency(&measured, scenario.latency));
+    }
+    Ok(())
+}
+
+/// Whether it is the simulated AWS that is slow.
+fn beyond_latency(measured: &Measured, latency: Duration) -> String {
+    let calls = &measured.first.calls;
+    let whole: Duration = calls.iter().map(|call| call.ended - call.begun).sum();
+    let mean = whole.as_secs_f64() / calls.len().max(1) as f64;
+    let beyond = 1000.0 * (mean - latency.as_secs_f64());
+    format!("The simulated AWS took {beyond:.1} ms for a call on average, beyond its latency.")
+}
+
+fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
+    let (mut sizes, mut refreshes, mut interval, mut flags) = (Vec::new(), 20, None, Vec::new());
+    let mut given = arguments.iter();
+    while let Some(argument) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
+        match argument.as_str() {
+            "--bench" => {}
+            "--refreshes" => refreshes = value()?.parse()?,
+            "--interval" => interval = Some(Duration::from_secs_f64(value()?.parse()?)),
+            other if other.starts_with("--") => return Err(USAGE.into()),
+            flag if flag.starts_with('-') => flags.push(flag.to_owned()),
+            size => sizes.push(size.parse().map_err(|_| format!("{size} is no number of tasks\n{USAGE}"))?),
+        }
+    }
+    if sizes.is_empty() {
+        sizes = vec![100, 1_000, 10_000];
+    }
+    let binary = binary()?;
+    let scenario = |tasks: usize| Scenario {
+        binary: binary.clone(),
+        tasks,
+        refreshes,
+        interval: interval.unwrap_or_else(|| long_enough(tasks)),
+        latency: Duration::from_millis(15),
+        flags: flags.clone(),
+    };
+    Ok(sizes.into_iter().map(scenario).collect())
+}
+
+/// Until AWS's buckets are full again after a refresh that lists and describes every task, at 20 requests a second.
+/// The default interval of a minute is, for up to 60,000 tasks.
+fn long_enough(tasks: usize) -> Duration {
+    Duration::from_secs_f64(2.0 + tasks as f64 * 2.0 / 100.0 / 20.0)
+}
+
+/// Proves that the benchmark works, and the calls of a small world.
+fn short_form() -> Outcome<()> {
+    let scenario = Scenario {
+        binary: binary()?,
+        tasks: 300,
+        refreshes: 4,
+        interval: Duration::from_millis(500),
+        latency: Duration::from_millis(1),
+        flags: Vec::new(),
+    };
+    let measured = measure(&scenario)?;
+    // 300 tasks are 151, 90 and 59 in the three clusters: four pages of a hundred, or batches.
+    let listing = [("ecs:ListClusters", 1), ("ecs:ListTasks", 4)];
+    let hosts = [("ecs:DescribeContainerInstances", 3), ("ec2:DescribeInstances", 1)];
+    let cold = |definitions| {
+        [&listing[..], &hosts, &[("ecs:DescribeTasks", 4), ("ecs:DescribeTaskDefinition", definitions)]].concat()
+    };
+    at_most("first", &measured.first, &cold(18))?;
+    for steady in &measured.steady {
+        at_most("steady", steady, &[&listing[..], &[("ecs:DescribeTasks", 4)]].concat())?;
+    }
+    let after_change = [&listing[..], &[("ecs:DescribeTasks", 4), ("ecs:DescribeTaskDefinition", 1)]].concat();
+    at_most("changed", &measured.changed, &after_change)?;
+    at_most("restarted", &measured.restarted, &cold(19))?;
+    println!("{}{}", table::table(&scenario, &measured)?, waterfall::waterfall(&measured.first.calls));
+    Ok(())
+}
+
+/// The calls of a refresh are these or fewer, and none was throttled.
+fn at_most(name: &str, round: &Round, budget: &[(&str, usize)]) -> Outcome<()> {
+    let budget: BTreeMap<&str, usize> = budget.iter().copied().collect();
+    let (counts, throttled) = (round.counts(), round.throttled());
+    let within = counts.iter().all(|(operation, count)| *count <= budget.get(operation).copied().unwrap_or(0));
+    if within && throttled == 0 {
+        return Ok(());
+    }
+    Err(format!("{name} refresh: {counts:?}, {throttled} throttled; at most {budget:?}").into())
+}

@@ -1,0 +1,154 @@
+//! Runs the program against a world and takes its measure: cold, steady, after a change, and started again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use simaws::{Options, SimAws, Span};
+
+use crate::account::{replace_a_hundredth, targets};
+use crate::program::{Outcome, Program, Refreshed};
+use crate::world;
+
+/// What begins a refresh of all clusters, and happens once in it.
+const BEGINNING: &str = "ecs:ListClusters";
+
+/// What to run.
+pub(crate) struct Scenario {
+    pub(crate) binary: PathBuf,
+    pub(crate) tasks: usize,
+    /// Refreshes before the change, the first included.
+    pub(crate) refreshes: usize,
+    pub(crate) interval: Duration,
+    pub(crate) latency: Duration,
+    /// Further flags of the program.
+    pub(crate) flags: Vec<String>,
+}
+
+/// What came out.
+pub(crate) struct Measured {
+    pub(crate) first: Round,
+    pub(crate) steady: Vec<Round>,
+    /// After a hundredth of the tasks has changed.
+    pub(crate) changed: Round,
+    /// The first refresh of the next process in the same directory.
+    pub(crate) restarted: Round,
+}
+
+/// One refresh.
+pub(crate) struct Round {
+    pub(crate) took: Duration,
+    pub(crate) cpu: Duration,
+    /// Resident memory in bytes: after it, and at its peak up to then.
+    pub(crate) resident: u64,
+    pub(crate) peak: u64,
+    /// In the order in which they began.
+    pub(crate) calls: Vec<Span>,
+}
+
+impl Round {
+    /// How many calls there were of each operation.
+    pub(crate) fn counts(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for call in &self.calls {
+            *counts.entry(call.operation.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
+    pub(crate) fn throttled(&self) -> usize {
+        self.calls.iter().filter(|call| call.throttled).count()
+    }
+}
+
+/// Runs a scenario. Fails where a refresh does, or the file is not as the world is.
+pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
+    let place = tempfile::tempdir()?;
+    let file = place.path().join("ecs_file_sd.yml");
+    let aws = SimAws::start_blocking(world::of(scenario.tasks))?;
+    let mut rounds = run(scenario, &aws, &file, |program| {
+        let mut rounds = Vec::new();
+        for _ in 0..scenario.refreshes {
+            rounds.push(program.refreshed()?);
+        }
+        check(&aws, &file)?;
+        aws.change(replace_a_hundredth);
+        rounds.push(program.refreshed()?);
+        if check(&aws, &file).is_err() {
+            // It had begun before the change.
+            rounds.push(program.refreshed()?);
+            check(&aws, &file)?;
+        }
+        Ok(rounds)
+    })?;
+    let mut restarted = run(scenario, &aws, &file, |program| Ok(vec![program.refreshed()?]))?;
+    check(&aws, &file)?;
+    let unexpected = aws.unexpected();
+    if !unexpected.is_empty() {
+        return Err(format!("calls that AWS does not know: {unexpected:?}").into());
+    }
+    let (Some(changed), Some(restarted)) = (rounds.pop(), restarted.pop()) else { return Err("no refresh".into()) };
+    Ok(Measured { first: rounds.remove(0), steady: rounds, changed, restarted })
+}
+
+/// Runs the program from its start to its end, on full buckets.
+fn run(
+    scenario: &Scenario,
+    aws: &SimAws,
+    file: &Path,
+    watch: impl FnOnce(&Program) -> Outcome<Vec<Refreshed>>,
+) -> Outcome<Vec<Round>> {
+    aws.set_options(Options { latency: scenario.latency, quotas: true, ..Options::default() });
+    aws.take_calls();
+    let interval = format!("-config.scrape-interval={}ms", scenario.interval.as_millis());
+    let flags = [&[interval], scenario.flags.as_slice()].concat();
+    let program = Program::start(&scenario.binary, &aws.url(), file, &flags)?;
+    let refreshes = watch(&program)?;
+    program.stop()?;
+    rounds(refreshes, calls(aws))
+}
+
+/// The calls in the order in which they began, once the simulated AWS knows the ends of all.
+fn calls(aws: &SimAws) -> Vec<Span> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while aws.calls().spans().len() < aws.calls().total() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    let mut calls: Vec<Span> = aws.take_calls().spans().cloned().collect();
+    calls.sort_by_key(|call| call.begun);
+    calls
+}
+
+/// Each refresh with its calls, whenever its end was seen.
+fn rounds(refreshes: Vec<Refreshed>, calls: Vec<Span>) -> Outcome<Vec<Round>> {
+    let mut by_refresh: Vec<Vec<Span>> = Vec::new();
+    for call in calls {
+        if call.operation == BEGINNING {
+            by_refresh.push(Vec::new());
+        }
+        by_refresh.last_mut().ok_or_else(|| format!("a refresh does not begin with {BEGINNING}"))?.push(call);
+    }
+    if by_refresh.len() < refreshes.len() {
+        return Err(format!("{} refreshes, and {BEGINNING} {} times", refreshes.len(), by_refresh.len()).into());
+    }
+    let mut used = Duration::ZERO;
+    let rounds = refreshes.into_iter().zip(by_refresh).map(|(Refreshed { took, usage }, calls)| {
+        let cpu = usage.cpu.saturating_sub(std::mem::replace(&mut used, usage.cpu));
+        Round { took, cpu, resident: usage.resident, peak: usage.peak, calls }
+    });
+    Ok(rounds.collect())
+}
+
+/// The file has the targets of the world, and no others.
+fn check(aws: &SimAws, file: &Path) -> Outcome<()> {
+    let expected = targets(&aws.world());
+    let text = std::fs::read_to_string(file)?;
+    let found: BTreeSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("  - ")).map(str::to_owned).collect();
+    if found == expected {
+        return Ok(());
+    }
+    let (missing, wrong) = (expected.difference(&found).count(), found.difference(&expected).count());
+    Err(format!("of {} targets {missing} are missing in the file, and {wrong} are wrong", expected.len()).into())
+}

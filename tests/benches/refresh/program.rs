@@ -1,0 +1,140 @@
+//! The real program as a child process: its refreshes as its log tells them, and what Linux says of it.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use procfs::process::Process;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Names another program than the one beside the benchmark.
+const OTHER: &str = "ECS_DISCOVERY_BIN";
+
+/// Nothing that is waited for takes so long, unless something is wrong.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// A process that uses no processor for so long has done what it had to do.
+const REST: Duration = Duration::from_millis(50);
+
+/// The program that Cargo puts beside this benchmark: `target/PROFILE/ecs-discovery`.
+pub(crate) fn binary() -> Outcome<PathBuf> {
+    let other = std::env::var_os(OTHER).map(PathBuf::from);
+    let benchmark = std::env::current_exe()?;
+    let beside = benchmark.ancestors().nth(2).map(|profile| profile.join("ecs-discovery"));
+    let Some(binary) = other.or(beside).filter(|binary| binary.is_file()) else {
+        let build = if cfg!(debug_assertions) { "--workspace --all-targets" } else { "--release" };
+        return Err(format!("no ecs-discovery beside {}: cargo build {build}", benchmark.display()).into());
+    };
+    Ok(binary)
+}
+
+/// A running program. Dropping it kills it.
+pub(crate) struct Program {
+    child: Child,
+    log: Receiver<String>,
+}
+
+/// A refresh that has ended.
+pub(crate) struct Refreshed {
+    /// How long it took, as the program says.
+    pub(crate) took: Duration,
+    /// After it.
+    pub(crate) usage: Usage,
+}
+
+/// What a process has used up to now.
+#[derive(Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) cpu: Duration,
+    /// Resident memory in bytes: now, and at its peak.
+    pub(crate) resident: u64,
+    pub(crate) peak: u64,
+}
+
+impl Program {
+    /// Starts it with an environment of its own.
+    pub(crate) fn start(binary: &Path, aws: &str, file: &Path, flags: &[String]) -> Outcome<Self> {
+        let mut command = Command::new(binary);
+        command.args(["-log.format=json", "-log.level=debug", "-config.write-to"]).arg(file).args(flags);
+        command.env_clear().envs([
+            ("AWS_ENDPOINT_URL", aws),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "benchmark"),
+            ("AWS_SECRET_ACCESS_KEY", "benchmark"),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let (send, log) = channel();
+        let stderr = child.stderr.take().ok_or("its stderr is piped")?;
+        thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            lines.map(|line| send.send(line)).take_while(Result::is_ok).for_each(drop);
+        });
+        Ok(Self { child, log })
+    }
+
+    /// Waits for the end of the next refresh, and until what it leaves to do is done.
+    pub(crate) fn refreshed(&self) -> Outcome<Refreshed> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let line = match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => return Err("no refresh ends".into()),
+                Err(RecvTimeoutError::Disconnected) => return Err("the program has ended".into()),
+            };
+            let entry: Value = serde_json::from_str(&line).map_err(|_| line.clone())?;
+            if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG")) {
+                return Err(line.into());
+            }
+            if let (Some("targets written" | "targets unchanged"), Some(seconds)) =
+                (entry["message"].as_str(), entry["seconds"].as_f64())
+            {
+                return Ok(Refreshed { took: Duration::from_secs_f64(seconds), usage: self.at_rest()? });
+            }
+        }
+    }
+
+    /// Waits until it has nothing to do.
+    fn at_rest(&self) -> Outcome<Usage> {
+        let mut before = self.usage()?;
+        loop {
+            thread::park_timeout(REST);
+            let now = self.usage()?;
+            if now.cpu == before.cpu {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    fn usage(&self) -> Outcome<Usage> {
+        let process = Process::new(i32::try_from(self.child.id())?)?;
+        let (stat, status) = (process.stat()?, process.status()?);
+        let cpu = Duration::from_secs_f64((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64);
+        let bytes = |kilobytes: Option<u64>| kilobytes.map(|kilobytes| kilobytes * 1024).ok_or("no VmRSS, no VmHWM");
+        Ok(Usage { cpu, resident: bytes(status.vmrss)?, peak: bytes(status.vmhwm)? })
+    }
+
+    /// Ends it as ECS does.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("the program ended with {status}").into()) }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,217 @@
+//! The world of the benchmarks, always the same: three clusters, three tenths of the tasks on EC2 in bridge mode, the
+//! others on Fargate, and as much around each as AWS sends.
+//!
+//! The members are those of the API reference's `Task`, `Container` and `TaskDefinition` that a service's tasks have.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use simaws::{Cluster, Container, ContainerDefinition, ContainerInstance, Instance, Task, TaskDefinition, World};
+
+/// The port that every `app` exports metrics on.
+pub(crate) const PORT: u16 = 9102;
+
+/// The clusters, and the thousandths of the tasks in each.
+const CLUSTERS: [(&str, usize); 3] = [("production", 505), ("payments", 300), ("staging", 195)];
+
+/// Container instances have room for so many tasks.
+const TASKS_ON_AN_INSTANCE: usize = 10;
+
+const SERVICES: [&str; 8] = ["basket", "billing", "catalog", "checkout", "images", "mailer", "pricing", "search"];
+
+/// A world with so many tasks, and six task definitions for each hundred of them.
+pub(crate) fn of(tasks: usize) -> World {
+    let definitions = (tasks * 6 / 100).max(2);
+    let on_ec2 = (definitions * 3 / 10).max(1);
+    let mode = |n| if n < on_ec2 { "bridge" } else { "awsvpc" };
+    let definitions: Vec<_> = (0..definitions).map(|n| definition(n, mode(n))).collect();
+    let (ec2, fargate) = definitions.split_at(on_ec2);
+    let (kinds, mut placed) = ([ec2, fargate], [0, 0]);
+    let mut world = World::default();
+    for (at, &(name, share)) in CLUSTERS.iter().enumerate() {
+        let mut cluster = Cluster::new(name);
+        let left = tasks - placed[0] - placed[1];
+        let size = if at + 1 < CLUSTERS.len() { tasks * share / 1000 } else { left };
+        for n in 0..size {
+            let kind = usize::from(n % 10 >= 3);
+            let definition = &kinds[kind][placed[kind] % kinds[kind].len()];
+            let nth_on_ec2 = n / 10 * 3 + n % 10;
+            let on = (kind == 0).then(|| instance(&mut world, &mut cluster, nth_on_ec2 / TASKS_ON_AN_INSTANCE));
+            let containers = definition.container_definitions.len();
+            cluster.add_task(task(name, &definition.name(), containers, on.as_deref(), placed[0] + placed[1]));
+            placed[kind] += 1;
+        }
+        world.add_cluster(cluster);
+    }
+    world.task_definitions = definitions;
+    world
+}
+
+/// The task with this serial number: of this definition with so many containers, on this container instance or on
+/// Fargate.
+pub(crate) fn task(cluster: &str, definition: &str, containers: usize, on: Option<&str>, serial: usize) -> Task {
+    let id = format!("{:016x}{:016x}", mixed(serial), mixed(!serial));
+    let family = definition.split(':').next().unwrap_or_default();
+    let mut task = match on {
+        Some(instance) => Task::ec2(&id, definition, instance).member("capacityProviderName", json!("fleet")),
+        None => on_fargate(&id, definition, serial),
+    };
+    task = task.group(&format!("service:{family}"));
+    (task.availability_zone, task.connectivity) = (Some("us-east-1a".into()), Some("CONNECTED".into()));
+    (task.health_status, task.version) = (Some("HEALTHY".into()), Some(5));
+    let started = 1_790_000_000.123 + serial as f64;
+    for (name, value) in [
+        ("attributes", json!([{"name": "ecs.cpu-architecture", "value": "x86_64"}])),
+        ("connectivityAt", json!(started - 30.0)),
+        ("cpu", json!("512")),
+        ("createdAt", json!(started - 45.0)),
+        ("enableExecuteCommand", json!(false)),
+        ("memory", json!("1024")),
+        ("overrides", json!({"containerOverrides": [{"name": "app"}], "inferenceAcceleratorOverrides": []})),
+        ("pullStartedAt", json!(started - 20.0)),
+        ("pullStoppedAt", json!(started - 5.0)),
+        ("startedAt", json!(started)),
+        ("startedBy", json!(format!("ecs-svc/{:019}", mixed(serial) >> 4))),
+    ] {
+        task = task.member(name, value);
+    }
+    let names = ["app", "log-router"].into_iter().take(containers);
+    task.containers = names.map(|name| container(cluster, &task, family, name, serial)).collect();
+    task
+}
+
+fn on_fargate(id: &str, definition: &str, serial: usize) -> Task {
+    let address = address(serial);
+    let detail = |name: &str, value: &str| json!({"name": name, "value": value});
+    let mut task = Task::fargate(id, definition)
+        .member("capacityProviderName", json!("FARGATE"))
+        .member("ephemeralStorage", json!({"sizeInGiB": 20}))
+        .member("fargateEphemeralStorage", json!({"sizeInGiB": 20}));
+    (task.platform_family, task.platform_version) = (Some("Linux".into()), Some("1.4.0".into()));
+    task.attachments.push(json!({
+        "id": uuid(serial),
+        "type": "ElasticNetworkInterface",
+        "status": "ATTACHED",
+        "details": [
+            detail("subnetId", "subnet-0f3c8a12d9e74b6f8"),
+            detail("networkInterfaceId", &format!("eni-{:017x}", mixed(serial) >> 4)),
+            detail("macAddress", "0e:1c:4a:6f:0b:3e"),
+            detail("privateDnsName", &format!("ip-{}.ec2.internal", address.replace('.', "-"))),
+            detail("privateIPv4Address", &address),
+        ],
+    }));
+    task
+}
+
+fn container(cluster: &str, task: &Task, family: &str, name: &str, serial: usize) -> Container {
+    let mut container = Container::new(name)
+        .member("cpu", json!("256"))
+        .member("healthStatus", json!("HEALTHY"))
+        .member("image", json!(image(family)))
+        .member("imageDigest", json!(format!("sha256:{}", digest(serial))))
+        .member("memory", json!("512"))
+        .member("runtimeId", json!(format!("{}-{:010}", task.id, mixed(serial) >> 32)));
+    container.container_arn = Some(World::default().container_arn(cluster, &task.id, &uuid(serial + name.len())));
+    if task.container_instance.is_none() {
+        let interface = json!({"attachmentId": uuid(serial), "privateIpv4Address": address(serial)});
+        container.network_interfaces.push(interface);
+    } else if name == "app" {
+        container = container.binding(PORT, host_port(serial)).binding(8080, host_port(serial) + 1);
+    }
+    container
+}
+
+/// In the range of ephemeral ports; those of the tasks on one instance differ.
+fn host_port(serial: usize) -> u16 {
+    let from_the_first = u16::try_from(serial % 14_000 * 2).unwrap_or_default();
+    32_768 + from_the_first
+}
+
+fn address(serial: usize) -> String {
+    format!("10.{}.{}.{}", 32 + serial / 65_536, serial / 256 % 256, serial % 256)
+}
+
+/// The id of the cluster's nth container instance, which is added with its machine where it is the next one.
+fn instance(world: &mut World, cluster: &mut Cluster, nth: usize) -> String {
+    if nth == cluster.container_instances.len() {
+        let n = world.instances.len();
+        let id = format!("i-{:017x}", mixed(n) >> 4);
+        let instance = Instance::new(&id, &format!("10.{}.{}.10", 16 + n / 256, n % 256));
+        world.add_instance(instance.tag("Name", "fleet").tag("aws:autoscaling:groupName", "fleet"));
+        let container_instance = format!("{:016x}{:016x}", mixed(n), mixed(n + 1));
+        cluster.add_container_instance(ContainerInstance::new(&container_instance, &id));
+    }
+    cluster.container_instances[nth].id.clone()
+}
+
+/// Every second one has a sidecar that exports nothing.
+fn definition(n: usize, network_mode: &str) -> TaskDefinition {
+    let family = format!("{}-{n}", SERVICES[n % SERVICES.len()]);
+    let mut labels = vec![
+        ("com.example.commit", digest(n)),
+        ("com.example.team", SERVICES[n % 5].to_owned()),
+        ("PROMETHEUS_EXPORTER_PORT", PORT.to_string()),
+    ];
+    if n.is_multiple_of(2) {
+        labels.push(("PROMETHEUS_EXPORTER_JOB_NAME", family.clone()));
+    }
+    if n.is_multiple_of(3) {
+        labels.push(("PROMETHEUS_EXPORTER_PATH", "/actuator/prometheus".to_owned()));
+    }
+    let labels: BTreeMap<_, _> = labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let app = ContainerDefinition { docker_labels: labels, ..container_definition("app", &family) };
+    let revision = i64::try_from(1 + n % 40).unwrap_or_default();
+    let definition = TaskDefinition::new(&family, revision, network_mode).with_container(app);
+    let definition = if n.is_multiple_of(2) {
+        definition.with_container(container_definition("log-router", "log-router"))
+    } else {
+        definition
+    };
+    definition
+        .member("cpu", json!("512"))
+        .member("memory", json!("1024"))
+        .member("registeredAt", json!(1_780_000_000.5))
+        .member("registeredBy", json!("arn:aws:sts::123456789012:assumed-role/deploy/pipeline"))
+        .member("taskRoleArn", json!(format!("arn:aws:iam::123456789012:role/{family}")))
+        .member("volumes", json!([]))
+}
+
+fn container_definition(name: &str, family: &str) -> ContainerDefinition {
+    let variable = |n: usize| json!({"name": format!("SETTING_{n}"), "value": format!("{:032x}", mixed(n))});
+    let mapping = |port: u16| json!({"containerPort": port, "hostPort": 0, "protocol": "tcp"});
+    let environment: Vec<Value> = (0..12).map(variable).collect();
+    let logs = json!({
+        "logDriver": "awslogs",
+        "options": {"awslogs-group": family, "awslogs-region": "us-east-1", "awslogs-stream-prefix": name},
+    });
+    ContainerDefinition { port_mappings: vec![mapping(PORT), mapping(8080)], ..ContainerDefinition::new(name, &[]) }
+        .image(&image(family))
+        .member("cpu", json!(256))
+        .member("environment", Value::Array(environment))
+        .member("logConfiguration", logs)
+        .member("memory", json!(512))
+        .member("mountPoints", json!([]))
+        .member("volumesFrom", json!([]))
+}
+
+fn image(family: &str) -> String {
+    format!("shop-platform/{family}:2026.11.3-4f2a91c03b")
+}
+
+fn digest(n: usize) -> String {
+    (0..4).map(|part| format!("{:016x}", mixed(n * 4 + part))).collect()
+}
+
+fn uuid(n: usize) -> String {
+    let (a, b) = (mixed(n), mixed(n + 1));
+    let (time, version) = (a >> 32, a & 0xfff);
+    format!("{time:08x}-{:04x}-4{version:03x}-a{:03x}-{:012x}", a >> 16 & 0xffff, b >> 52, b & 0xffff_ffff_ffff)
+}
+
+/// A number that looks like chance, and is not (Vigna's `splitmix64`).
+fn mixed(n: usize) -> u64 {
+    let mut z = (n as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
