@@ -24,7 +24,7 @@ pub(super) fn tasks(call: &mut Call<'_>) -> Result<Value, ApiError> {
             Some((_, Describe::Missing)) | None => failures.push(missing(id, arn)),
         }
     }
-    Ok(json!({"tasks": described, "failures": failures}))
+    Ok(lists([("tasks", described), ("failures", failures)]))
 }
 
 pub(super) fn container_instances(call: &mut Call<'_>) -> Result<Value, ApiError> {
@@ -41,7 +41,7 @@ pub(super) fn container_instances(call: &mut Call<'_>) -> Result<Value, ApiError
             Some((_, Describe::Missing)) | None => failures.push(missing(id, arn)),
         }
     }
-    Ok(json!({"containerInstances": described, "failures": failures}))
+    Ok(lists([("containerInstances", described), ("failures", failures)]))
 }
 
 /// An unknown revision and a deleted one are a ClientException alike.
@@ -53,6 +53,10 @@ pub(super) fn task_definition(call: &mut Call<'_>) -> Result<Value, ApiError> {
     }
     let arn = |definition: &TaskDefinition| world.task_definition_arn(&definition.name());
     let is_wanted = |definition: &&TaskDefinition| {
+        // Most are out at once, before their names are put together.
+        if !wanted.contains(&definition.family) {
+            return false;
+        }
         let by_name = definition.name() == wanted || (definition.family == wanted && definition.status == "ACTIVE");
         definition.status != "DELETED" && (by_name || arn(definition) == wanted)
     };
@@ -86,6 +90,11 @@ fn named<'a, T>(wanted: &[&str], all: &'a [T], id: impl Fn(&'a T) -> &'a str) ->
 /// Callers may give the bare id; an ARN must be of this cluster.
 fn is_named_by(arn: &str, id: &str) -> bool {
     !id.contains('/') || id == arn
+}
+
+/// An object of lists, moved into it: `json!` would copy them, to the bottom.
+fn lists<const N: usize>(members: [(&str, Vec<Value>); N]) -> Value {
+    Value::Object(members.map(|(name, list)| (name.to_owned(), Value::Array(list))).into_iter().collect())
 }
 
 fn missing(id: &str, arn: String) -> Value {

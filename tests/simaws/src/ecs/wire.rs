@@ -5,16 +5,15 @@ use serde_json::{Map, Value, json};
 use crate::world::{Container, ContainerDefinition, ContainerInstance, Task, TaskDefinition, World};
 
 pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -> Value {
-    let containers: Vec<_> = task.containers.iter().map(|one| container(world, cluster, task, one)).collect();
+    let containers = task.containers.iter().map(|one| container(world, cluster, task, one)).collect();
     let instance = task.container_instance.as_deref().map(|id| world.container_instance_arn(cluster, id));
     let tags = task.tags.clone().filter(|_| with_tags).unwrap_or_default();
-    let members = json!({
+    let mut members = json!({
         "attachments": task.attachments,
         "availabilityZone": task.availability_zone,
         "clusterArn": world.cluster_arn(cluster),
         "connectivity": task.connectivity,
         "containerInstanceArn": instance,
-        "containers": containers,
         "desiredStatus": task.desired_status,
         "group": task.group,
         "healthStatus": task.health_status,
@@ -27,6 +26,8 @@ pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -
         "taskDefinitionArn": world.task_definition_arn(&task.task_definition),
         "version": task.version,
     });
+    // Moved: `json!` would copy them.
+    members["containers"] = containers;
     finished(members, &task.extra, &task.without)
 }
 
