@@ -89,6 +89,7 @@ pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
         return Err(format!("calls that AWS does not know: {unexpected:?}").into());
     }
     let (Some(changed), Some(restarted)) = (rounds.pop(), restarted.pop()) else { return Err("no refresh".into()) };
+    rounds.truncate(scenario.refreshes);
     Ok(Measured { first: rounds.remove(0), steady: rounds, changed, restarted })
 }
 
