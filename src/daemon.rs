@@ -1,5 +1,6 @@
 //! When to refresh, and what to do when a refresh fails. What a refresh is made of stands elsewhere.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -162,8 +163,10 @@ impl<S: Source> Daemon<S> {
             (snapshot, derived, known)
         });
         let (added, removed) = difference(&self.in_output, &known.groups);
-        let output = self.put_out(&known.groups, snapshot.failures.is_empty()).await;
-        let (targets, took) = (Arc::new(known.groups), start.elapsed());
+        // A list that is there already is not held twice.
+        let targets = if added + removed == 0 { self.in_output.clone() } else { Arc::new(known.groups) };
+        let output = self.put_out(&targets, snapshot.failures.is_empty()).await;
+        let took = start.elapsed();
         if !matches!(output, Outcome::LeftAlone(_)) {
             self.last_good = LastGood::Known(targets.clone());
         }
@@ -173,7 +176,7 @@ impl<S: Source> Daemon<S> {
         Refresh { snapshot, derived, targets, added, removed, kept: known.kept, output, took }
     }
 
-    async fn put_out(&mut self, groups: &[TargetGroup], complete: bool) -> Outcome {
+    async fn put_out(&mut self, groups: &Arc<Vec<TargetGroup>>, complete: bool) -> Outcome {
         match &self.last_good {
             LastGood::Unreadable(why) if !complete => return Outcome::LeftAlone(why.clone()),
             // An empty list is for an empty success: whoever watches for the file goes on waiting.
@@ -218,10 +221,22 @@ fn until_next_tick(elapsed: Duration, interval: Duration) -> Duration {
 
 /// How many groups of the second, sorted list are new, and how many of the first are no more.
 fn difference(old: &[TargetGroup], new: &[TargetGroup]) -> (usize, usize) {
-    let missing_in = |others: &[TargetGroup], groups: &[TargetGroup]| {
-        groups.iter().filter(|group| others.binary_search(group).is_err()).count()
-    };
-    (missing_in(old, new), missing_in(new, old))
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    let (mut added, mut removed) = (0, 0);
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return (added, removed),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.cmp(new),
+        };
+        removed += usize::from(order.is_lt() && old.next().is_some());
+        added += usize::from(order.is_gt() && new.next().is_some());
+        if order.is_eq() {
+            old.next();
+            new.next();
+        }
+    }
 }
 
 #[cfg(test)]

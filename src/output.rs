@@ -1,9 +1,10 @@
 //! Where target groups go: a file, or standard output.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use crate::config;
-use crate::file_sd::{Format, TargetGroup, parse, render};
+use crate::file_sd::{Format, TargetGroup, parse, render, write};
 use crate::last_good::are_ours;
 use crate::writer::{FileWriter, WriteError, Written};
 
@@ -70,12 +71,12 @@ impl Output {
     }
 
     /// Puts the groups out. Where they are there already, a file's modification time is moved if `touch`.
-    pub async fn put(&mut self, groups: &[TargetGroup], touch: bool) -> Result<Written, WriteError> {
+    pub async fn put(&mut self, groups: &Arc<Vec<TargetGroup>>, touch: bool) -> Result<Written, WriteError> {
         match self {
             Self::Nowhere => Ok(Written::Unchanged),
             Self::File { writer, format } => {
-                let (writer, bytes) = (writer.clone(), render(groups, *format));
-                apart(move || writer.write(&bytes, touch)).await
+                let (writer, groups, format) = (writer.clone(), groups.clone(), *format);
+                apart(move || writer.write(&|out| write(&groups, format, out), touch)).await
             }
             Self::Stdout(last) => {
                 let bytes = render(groups, Format::Yaml);

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -27,8 +27,14 @@ const LONGEST_LINK_CHAIN: usize = 40;
 /// globs can match it.
 const TEMPORARY: &str = ".tmp";
 
+/// How much of a file is read or written at a time.
+const BUFFER: usize = 64 << 10;
+
 /// How many random characters there are in a temporary file's name.
 const RANDOM: usize = 6;
+
+/// Writes what a file is to hold.
+pub type Content<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +97,14 @@ impl FileWriter {
         fs::read(&self.path).map(Some).map_err(unreadable)
     }
 
-    /// Makes the file hold these bytes. Where it does already, only its modification time is moved (if
-    /// `touch`): Prometheus exports it, and people alert on it.
-    pub fn write(&self, bytes: &[u8], touch: bool) -> Result<Written, WriteError> {
+    /// Makes the file hold what `content` writes, the same each time it is called. Where the file holds that
+    /// already, only its modification time is moved (if `touch`): Prometheus exports it, and people alert on it.
+    pub fn write(&self, content: Content<'_>, touch: bool) -> Result<Written, WriteError> {
         let path = self.behind_links()?;
-        if holds(&path, bytes) && (!touch || move_modification_time(&path).is_ok()) {
+        if holds(&path, content) && (!touch || move_modification_time(&path).is_ok()) {
             return Ok(Written::Unchanged);
         }
-        self.replace(&path, bytes)?;
+        self.replace(&path, content)?;
         Ok(Written::Replaced)
     }
 
@@ -123,7 +129,7 @@ impl FileWriter {
         Err(failed("follow", &self.path, io::Error::other("too many symbolic links")))
     }
 
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    fn replace(&self, path: &Path, content: Content<'_>) -> Result<(), WriteError> {
         let directory = directory(path);
         let old = fs::metadata(path).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
@@ -138,7 +144,7 @@ impl FileWriter {
             .permissions(Permissions::from_mode(self.mode))
             .tempfile_in(directory)
             .map_err(|source| cannot_create(directory, source))?;
-        fill(&mut temporary, bytes, old).map_err(|source| failed("write the new", path, source))?;
+        fill(&mut temporary, content, old).map_err(|source| failed("write the new", path, source))?;
         temporary.persist(path).map_err(|error| failed("replace", path, error.error))?;
         Ok(())
     }
@@ -173,18 +179,42 @@ fn cannot_create(directory: &Path, source: io::Error) -> WriteError {
     WriteError { action: "create a file in", path: directory.to_owned(), source, hint }
 }
 
-fn fill(temporary: &mut NamedTempFile, bytes: &[u8], old: Option<fs::Metadata>) -> io::Result<()> {
+fn fill(temporary: &mut NamedTempFile, content: Content<'_>, old: Option<fs::Metadata>) -> io::Result<()> {
     // To the file itself: the library's own error would hold the temporary name.
-    temporary.as_file_mut().write_all(bytes)?;
+    let mut file = BufWriter::with_capacity(BUFFER, temporary.as_file_mut());
+    content(&mut file)?;
+    file.flush()?;
+    drop(file);
     if let Some(old) = old {
         temporary.as_file().set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
     }
     temporary.as_file().sync_all()
 }
 
-fn holds(path: &Path, bytes: &[u8]) -> bool {
-    let same_size = fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == bytes.len() as u64);
-    same_size && fs::read(path).is_ok_and(|old| old == bytes)
+fn holds(path: &Path, content: Content<'_>) -> bool {
+    let is_file = fs::metadata(path).is_ok_and(|file| file.is_file());
+    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else { return false };
+    let mut old = BufReader::with_capacity(BUFFER, file);
+    content(&mut Comparison(&mut old)).is_ok() && old.fill_buf().is_ok_and(<[u8]>::is_empty)
+}
+
+/// Takes what is written only as long as it is what a file holds.
+struct Comparison<'a>(&'a mut BufReader<File>);
+
+impl Write for Comparison<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let old = self.0.fill_buf()?;
+        let count = old.len().min(bytes.len());
+        if count < bytes.len().min(1) || old[..count] != bytes[..count] {
+            return Err(io::Error::other("it holds something else"));
+        }
+        self.0.consume(count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn move_modification_time(path: &Path) -> io::Result<()> {

@@ -72,7 +72,7 @@ impl CacheFile {
         }
         self.written_at = learned;
         let (writer, bytes) = (self.writer.clone(), bytes(&kept()));
-        self.writing = Some(tokio::task::spawn_blocking(move || writer.write(&bytes, false)));
+        self.writing = Some(tokio::task::spawn_blocking(move || writer.write(&|out| out.write_all(&bytes), false)));
     }
 
     /// Says once that it cannot be written.

@@ -6,8 +6,13 @@ use std::time::Duration;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ecs::config::SharedHttpClient;
 use aws_sdk_ecs::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ecs::config::timeout::TimeoutConfig;
+use aws_smithy_http_client as http;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use futures_util::FutureExt;
 
 use super::{failure, region, role};
@@ -46,10 +51,14 @@ pub(super) struct Clients {
 }
 
 pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
-    let region = region::chain(config.region.as_deref()).region().await.ok_or(StartError::NoRegion)?;
+    let http = https_client();
+    let region = region::chain(config.region.as_deref(), http.clone()).region().await.ok_or(StartError::NoRegion)?;
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT);
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region).timeout_config(timeouts.build());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .region(region)
+        .timeout_config(timeouts.build());
     if let Ok(name) = AppName::new("ecs-discovery") {
         loader = loader.app_name(name);
     }
@@ -66,6 +75,18 @@ pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
     let ecs = aws_sdk_ecs::config::Builder::from(&shared).retry_partition(partition("ecs")).build();
     let ec2 = aws_sdk_ec2::config::Builder::from(&shared).retry_partition(partition("ec2")).build();
     Ok(Clients { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) })
+}
+
+/// As the SDK makes its own (aws-smithy-runtime, `default_https_client`), proxies of the environment included, but
+/// with ring for the cryptography.
+fn https_client() -> SharedHttpClient {
+    http::Builder::new().build_with_connector_fn(|settings, components| {
+        let ring = Provider::Rustls(CryptoMode::Ring);
+        let mut connector = http::Connector::builder().tls_provider(ring).proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.build()
+    })
 }
 
 /// The standard mode whatever the environment says: the adaptive one makes a client wait for half a minute

@@ -59,7 +59,9 @@ impl Ec2 {
             .set_include_managed_resources(managed.then_some(true));
         let page = |token| {
             let request = request.clone().set_next_token(token).customize();
-            let request = request.interceptor(self.watch.ec2::<DescribeInstancesError>(OPERATION)).interceptor(Whole);
+            let request = request
+                .interceptor(self.watch.ec2::<DescribeInstancesError>(OPERATION, &self.buckets.instances))
+                .interceptor(Whole);
             async move {
                 let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, None, error)) };
                 let answer = self.buckets.instances.call(call).await?;

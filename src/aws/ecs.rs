@@ -55,7 +55,8 @@ impl Ecs {
         const OPERATION: &str = "ListClusters";
         let page = |token| async move {
             let request = self.client.list_clusters().set_next_token(token);
-            let request = request.customize().interceptor(self.watch.ecs::<ListClustersError>(OPERATION));
+            let request =
+                request.customize().interceptor(self.watch.ecs::<ListClustersError>(OPERATION, &self.buckets.clusters));
             let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, None, error)) };
             let answer = self.buckets.clusters.call(call).await?;
             let arns = answer.cluster_arns.ok_or_else(|| lacks_list(OPERATION, None))?;
@@ -73,7 +74,8 @@ impl Ecs {
         const OPERATION: &str = "ListTasks";
         let page = |token| async move {
             let request = self.client.list_tasks().cluster(cluster.as_str()).set_next_token(token);
-            let request = request.customize().interceptor(self.watch.ecs::<ListTasksError>(OPERATION));
+            let request =
+                request.customize().interceptor(self.watch.ecs::<ListTasksError>(OPERATION, &self.buckets.tasks));
             let call =
                 async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
             let answer = self.buckets.tasks.call(call).await?;
@@ -89,8 +91,10 @@ impl Ecs {
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
         let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(ids));
         let include = self.details.then(|| vec![wire::TaskField::Tags]);
-        let request =
-            request.set_include(include).customize().interceptor(self.watch.ecs::<DescribeTasksError>(OPERATION));
+        let request = request
+            .set_include(include)
+            .customize()
+            .interceptor(self.watch.ecs::<DescribeTasksError>(OPERATION, &self.buckets.tasks));
         let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
         let answer = self.buckets.tasks.call(call).await?;
         let known = {
@@ -110,7 +114,9 @@ impl Ecs {
     pub(super) async fn definition(&self, arn: &TaskDefinitionArn) -> Result<Option<TaskDefinition>, Failure> {
         const OPERATION: &str = "DescribeTaskDefinition";
         let request = self.client.describe_task_definition().task_definition(arn.as_str());
-        let request = request.customize().interceptor(self.watch.ecs::<DescribeTaskDefinitionError>(OPERATION));
+        let request = request
+            .customize()
+            .interceptor(self.watch.ecs::<DescribeTaskDefinitionError>(OPERATION, &self.buckets.definitions));
         let call = async {
             match request.send().await {
                 Ok(answer) => Ok(Some(answer)),
@@ -136,7 +142,9 @@ impl Ecs {
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
         let request =
             self.client.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(ids));
-        let request = request.customize().interceptor(self.watch.ecs::<DescribeContainerInstancesError>(OPERATION));
+        let request = request
+            .customize()
+            .interceptor(self.watch.ecs::<DescribeContainerInstancesError>(OPERATION, &self.buckets.tasks));
         let call = async { request.send().await.map_err(|error| failure::of_call(OPERATION, Some(cluster), error)) };
         let answer = self.buckets.tasks.call(call).await?;
         let known = answer.container_instances.unwrap_or_default().into_iter().filter_map(|wire| {

@@ -112,7 +112,7 @@ pub(super) fn given_up(operation: &'static str, cluster: Option<&ClusterRef>) ->
     Failure {
         code: "GivenUp".into(),
         transient: true,
-        ..bad_answer(operation, cluster, "not asked this time: the calls before it all timed out")
+        ..bad_answer(operation, cluster, "not asked this time: the calls before it all timed out or were throttled")
     }
 }
 

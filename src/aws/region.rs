@@ -10,6 +10,8 @@ use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::{ProvideRegion, RegionProviderChain, future};
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_sdk_ecs::config::SharedHttpClient;
 use serde::Deserialize;
 
 use crate::http::{self, HttpError};
@@ -18,12 +20,13 @@ use crate::http::{self, HttpError};
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The order in which a region is looked for.
-pub(super) fn chain(flag: Option<&str>) -> RegionProviderChain {
+pub(super) fn chain(flag: Option<&str>, http: SharedHttpClient) -> RegionProviderChain {
+    let config = ProviderConfig::without_region().with_http_client(http);
     RegionProviderChain::first_try(flag.map(|region| Region::new(region.to_owned())))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
         .or_else(TaskMetadata)
-        .or_else(ImdsRegionProvider::builder().build())
+        .or_else(ImdsRegionProvider::builder().configure(&config).build())
 }
 
 /// The task metadata endpoint of the ECS agent.

@@ -10,6 +10,7 @@ use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::{BoxError, ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
 
+use super::calls::Bucket;
 use super::failure::{TIMEOUT, is_throttle};
 
 /// Every operation that is called, with its service.
@@ -54,18 +55,19 @@ impl Watch {
         Self(observer)
     }
 
-    /// For one call of an ECS operation, whose errors are of this type.
-    pub(super) fn ecs<E>(&self, operation: &'static str) -> Interceptor<E> {
-        self.of("ecs", operation)
+    /// For one call of an ECS operation, whose errors are of this type, and the bucket that it takes from.
+    pub(super) fn ecs<E>(&self, operation: &'static str, bucket: &Bucket) -> Interceptor<E> {
+        self.of("ecs", operation, bucket)
     }
 
     /// For one call of an EC2 operation.
-    pub(super) fn ec2<E>(&self, operation: &'static str) -> Interceptor<E> {
-        self.of("ec2", operation)
+    pub(super) fn ec2<E>(&self, operation: &'static str, bucket: &Bucket) -> Interceptor<E> {
+        self.of("ec2", operation, bucket)
     }
 
-    fn of<E>(&self, service: &'static str, operation: &'static str) -> Interceptor<E> {
-        Interceptor { service, operation, watch: self.clone(), started: Mutex::new(Instant::now()), error: PhantomData }
+    fn of<E>(&self, service: &'static str, operation: &'static str, bucket: &Bucket) -> Interceptor<E> {
+        let (watch, bucket) = (self.clone(), bucket.clone());
+        Interceptor { service, operation, watch, bucket, started: Mutex::new(Instant::now()), error: PhantomData }
     }
 }
 
@@ -74,6 +76,7 @@ pub(super) struct Interceptor<E> {
     service: &'static str,
     operation: &'static str,
     watch: Watch,
+    bucket: Bucket,
     started: Mutex<Instant>,
     error: PhantomData<fn() -> E>,
 }
@@ -121,6 +124,9 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> Interc
         };
         let took = self.started.lock().map_or(Duration::ZERO, |started| started.elapsed());
         let throttled = is_throttle(code);
+        if throttled {
+            self.bucket.throttled();
+        }
         let (service, operation) = (self.service, self.operation);
         self.watch.0.attempt(&Attempt { service, operation, code, throttled, took });
         Ok(())

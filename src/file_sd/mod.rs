@@ -5,14 +5,15 @@
 mod yaml;
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::{fmt, io};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::Shared;
+use crate::inventory::{Shared, Strings};
 
 /// How a file is written. Prometheus picks the format by the end of the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +32,15 @@ impl Format {
     }
 }
 
+/// How many bytes of YAML are read at a time, at least.
+const PART: usize = 64 << 10;
+
 /// Targets, and the labels that they share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetGroup {
     /// `host:port` each; ours have one to a group.
-    pub targets: Vec<String>,
+    pub targets: Vec<Shared>,
     /// The labels of each of them.
     #[serde(default)]
     pub labels: Labels,
@@ -56,14 +60,14 @@ impl PartialOrd for TargetGroup {
     }
 }
 
-/// Labels in the order in which they are written.
+/// Labels in the order in which they are written. A copy shares them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Vec<(Shared, Shared)>);
+pub struct Labels(Arc<[(Shared, Shared)]>);
 
 impl Labels {
-    /// Adds a label at the end.
-    pub fn push(&mut self, name: impl Into<Shared>, value: impl Into<Shared>) {
-        self.0.push((name.into(), value.into()));
+    /// The same labels, with texts that others have as well held once.
+    fn shared(&self, strings: &mut Strings) -> Self {
+        self.iter().map(|(name, value)| (strings.share(name), strings.share(value))).collect()
     }
 
     /// The value of a label.
@@ -105,11 +109,11 @@ impl<'de> Deserialize<'de> for Labels {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
-                let mut labels = Labels::default();
-                while let Some((name, value)) = map.next_entry::<Shared, Shared>()? {
-                    labels.push(name, value);
+                let mut labels: Vec<(Shared, Shared)> = Vec::new();
+                while let Some(label) = map.next_entry()? {
+                    labels.push(label);
                 }
-                Ok(labels)
+                Ok(Labels(labels.into()))
             }
         }
 
@@ -117,25 +121,61 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
-/// The groups as a file. Never empty: where there is nothing it says `[]`.
-pub fn render(groups: &[TargetGroup], format: Format) -> Vec<u8> {
-    let text = match format {
-        Format::Yaml => yaml::render(groups),
-        // Strings in memory have nothing that can fail, and an unfinished file must not go on.
-        #[allow(clippy::expect_used)]
-        Format::Json => serde_json::to_string_pretty(groups).expect("strings are JSON") + "\n",
-    };
-    text.into_bytes()
+/// Writes the groups as a file, group by group. Never empty: where there is nothing it says `[]`.
+pub fn write(groups: &[TargetGroup], format: Format, out: &mut dyn io::Write) -> io::Result<()> {
+    match format {
+        Format::Yaml => yaml::write(groups, out),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, groups)?;
+            out.write_all(b"\n")
+        }
+    }
 }
 
-/// Reads what [`render`] or the original program wrote, strictly: a field that Prometheus does not know
+/// The groups as the bytes of a file.
+pub fn render(groups: &[TargetGroup], format: Format) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Memory has nothing that can fail, and an unfinished file must not go on.
+    #[allow(clippy::expect_used)]
+    write(groups, format, &mut bytes).expect("strings can be written to memory");
+    bytes
+}
+
+/// Reads what [`write`] or the original program wrote, strictly: a field that Prometheus does not know
 /// is an error. An empty file has no groups.
 pub fn parse(bytes: &[u8], format: Format) -> Result<Vec<TargetGroup>, String> {
+    let mut strings = Strings::default();
+    let held_once = |mut groups: Vec<TargetGroup>| {
+        groups.iter_mut().for_each(|group| group.labels = group.labels.shared(&mut strings));
+        groups
+    };
     match format {
-        Format::Yaml => serde_yaml::from_slice::<Option<_>>(bytes).map(Option::unwrap_or_default).map_err(one_line),
+        Format::Yaml => in_parts(bytes, PART, held_once).or_else(|_| yaml_groups(bytes)),
         Format::Json if bytes.trim_ascii().is_empty() => Ok(Vec::new()),
-        Format::Json => serde_json::from_slice(bytes).map_err(one_line),
+        Format::Json => serde_json::from_slice(bytes).map(held_once).map_err(one_line),
     }
+}
+
+/// Reads a list part by part: the reader holds all of a document at once, in several times its size.
+fn in_parts(
+    bytes: &[u8],
+    size: usize,
+    mut each: impl FnMut(Vec<TargetGroup>) -> Vec<TargetGroup>,
+) -> Result<Vec<TargetGroup>, String> {
+    let mut all = Vec::new();
+    for part in yaml::parts(bytes, size) {
+        // With markers of documents in it a part is no list, whatever it is by itself.
+        let marks = |line: &[u8]| line.starts_with(b"---") || line.starts_with(b"...");
+        if !part.starts_with(b"- ") || part.split(|byte| *byte == b'\n').any(marks) {
+            return Err("it is not a list alone".into());
+        }
+        all.append(&mut each(yaml_groups(part)?));
+    }
+    Ok(all)
+}
+
+fn yaml_groups(bytes: &[u8]) -> Result<Vec<TargetGroup>, String> {
+    serde_yaml::from_slice::<Option<_>>(bytes).map(Option::unwrap_or_default).map_err(one_line)
 }
 
 fn one_line(error: impl fmt::Display) -> String {
@@ -167,6 +207,17 @@ mod tests {
             String::from_utf8(render(&groups, Format::Yaml)).unwrap(),
             "- targets:\n  - 10.0.0.1:9102\n  labels:\n    task_arn: arn:aws:ecs:r:a:task/c/1\n    task_revision: '3'\n"
         );
+    }
+
+    #[test]
+    fn what_is_no_list_alone_is_not_read_in_parts() {
+        for text in
+            ["[]\n- targets: [a]", "- targets: [a]\n...\n- targets: [a]", "# note\n- targets: [a]", "- targets: *a"]
+        {
+            assert!(in_parts(text.as_bytes(), 1, |groups| groups).is_err(), "{text:?}");
+        }
+        let two = in_parts(b"- targets: [a]\n- targets: [b]\n", 1, |groups| groups);
+        assert_eq!(two, Ok(vec![group("a", &[]), group("b", &[])]));
     }
 
     #[test]
@@ -208,6 +259,25 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_list_is_read_in_parts_as_it_is_read_whole(
+            lines in vec(
+                proptest::sample::select(
+                    &[
+                        "- targets: [a]", "- targets:", "  - b", "- c", "  labels: {x: y}", "  labels:", "    k: v",
+                        "    k: \"v", "  w\"", "- labels: {k: v}", "---", "...", "# note", "", " - d", "- |", "- &a e",
+                        "- *a", "[]", "    k: >", "- - f",
+                    ][..]
+                ),
+                0..9,
+            )
+        ) {
+            let text = lines.join("\n");
+            if let Ok(groups) = in_parts(text.as_bytes(), 1, |groups| groups) {
+                prop_assert_eq!(Ok(groups), yaml_groups(text.as_bytes()), "{}", text);
+            }
+        }
+
+        #[test]
         fn what_is_rendered_is_read_back_the_same(
             groups in vec((text(), vec(text(), 0..4)), 0..4),
             json: bool,
@@ -216,7 +286,7 @@ mod tests {
             let groups: Vec<TargetGroup> = groups
                 .into_iter()
                 .map(|(target, values)| TargetGroup {
-                    targets: vec![target],
+                    targets: vec![target.into()],
                     labels: values.into_iter().enumerate().map(|(n, value)| (format!("l{n}"), value)).collect(),
                 })
                 .collect();

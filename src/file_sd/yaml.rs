@@ -5,43 +5,58 @@
 //! boolean and numbers (YAML 1.1, "Tag repository"; YAML 1.2.2, chapters 7 and 10).
 
 use std::fmt::Write;
+use std::io;
 
 use super::TargetGroup;
 
 /// Words that stand for a boolean, null or a key of its own in some version of YAML.
 const WORDS: [&str; 12] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];
 
-/// The groups as a YAML document.
-pub(super) fn render(groups: &[TargetGroup]) -> String {
+/// Writes the groups as a YAML document.
+pub(super) fn write(groups: &[TargetGroup], out: &mut dyn io::Write) -> io::Result<()> {
     if groups.is_empty() {
-        return "[]\n".into();
+        return out.write_all(b"[]\n");
     }
-    let mut text = String::with_capacity(groups.len() * 512);
+    let mut text = String::new();
     for group in groups {
-        if group.targets.is_empty() {
-            text.push_str("- targets: []\n");
-        } else {
-            text.push_str("- targets:\n");
-        }
-        for target in &group.targets {
-            text.push_str("  - ");
-            scalar(&mut text, target);
-            text.push('\n');
-        }
-        if group.labels.iter().next().is_none() {
-            text.push_str("  labels: {}\n");
-            continue;
-        }
-        text.push_str("  labels:\n");
-        for (name, value) in group.labels.iter() {
-            text.push_str("    ");
-            scalar(&mut text, name);
-            text.push_str(": ");
-            scalar(&mut text, value);
-            text.push('\n');
-        }
+        text.clear();
+        item(&mut text, group);
+        out.write_all(text.as_bytes())?;
     }
-    text
+    Ok(())
+}
+
+fn item(text: &mut String, group: &TargetGroup) {
+    text.push_str(if group.targets.is_empty() { "- targets: []\n" } else { "- targets:\n" });
+    for target in &group.targets {
+        text.push_str("  - ");
+        scalar(text, target);
+        text.push('\n');
+    }
+    if group.labels.iter().next().is_none() {
+        text.push_str("  labels: {}\n");
+        return;
+    }
+    text.push_str("  labels:\n");
+    for (name, value) in group.labels.iter() {
+        text.push_str("    ");
+        scalar(text, name);
+        text.push_str(": ");
+        scalar(text, value);
+        text.push('\n');
+    }
+}
+
+/// Cuts a list into lists of at least so many bytes: before a line that begins an item.
+pub(super) fn parts(bytes: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let least = size.min(rest.len());
+        let next = rest[least..].windows(3).position(|three| three == b"\n- ");
+        let (part, others) = rest.split_at(next.map_or(rest.len(), |at| least + at + 1));
+        rest = others;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn scalar(out: &mut String, text: &str) {

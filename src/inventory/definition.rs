@@ -38,9 +38,9 @@ pub struct ContainerDefinition {
 }
 
 impl ContainerDefinition {
-    /// The value of a docker label.
+    /// The value of a docker label. An empty name is that of none: so is a setting that names one turned off.
     pub fn docker_label(&self, name: &str) -> Option<&Shared> {
-        self.docker_labels.get(name)
+        self.docker_labels.get(name).filter(|_| !name.is_empty())
     }
 }
 

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use super::{Endpoint, LabelSource, task_address};
-use crate::file_sd::Labels;
 use crate::inventory::{Instance, InstanceDetails, Shared, TaskDetails};
 
 /// What AWS puts before a service's name in a task's group.
@@ -16,8 +15,12 @@ const SERVICE_GROUP: &str = "service:";
 /// YAML takes keys of up to 1,024 characters in this form; a longer one would cost the whole file.
 const LONGEST_NAME: usize = 1_000;
 
-/// Adds the meta labels of one target at the end, in the order of their names.
-pub(super) fn add(labels: &mut Labels, source: &LabelSource<'_>, endpoint: &Endpoint<'_>, instance: Option<&Instance>) {
+/// The meta labels of one target, in the order of their names.
+pub(super) fn labels(
+    source: &LabelSource<'_>,
+    endpoint: &Endpoint<'_>,
+    instance: Option<&Instance>,
+) -> impl Iterator<Item = (String, Shared)> {
     let mut meta = Meta::default();
     of_task(&mut meta, source);
     if let Some(details) = &source.task.details {
@@ -32,9 +35,7 @@ pub(super) fn add(labels: &mut Labels, source: &LabelSource<'_>, endpoint: &Endp
     if let Some(details) = instance.and_then(|instance| instance.details.as_deref()) {
         of_instance(&mut meta, details);
     }
-    for (name, value) in meta.0 {
-        labels.push(name, value);
-    }
+    meta.0.into_iter()
 }
 
 /// Labels by name. Of two that sanitising makes one, the first to be put stays: AWS's own come first, and

@@ -19,7 +19,7 @@ use crate::config::{DYNAMIC_PORT_LABEL, PortRule, Rules};
 use crate::file_sd::{Labels, TargetGroup};
 use crate::inventory::{
     ClusterRef, Container, ContainerDefinition, ContainerInstanceArn, FailureId, Fetched, Instance, ListedTask,
-    NetworkMode, NoHost, Shared, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
+    NetworkMode, NoHost, Shared, Snapshot, Strings, Task, TaskArn, TaskDefinition, TaskStatus,
 };
 
 /// What follows from one snapshot.
@@ -57,12 +57,13 @@ impl Derived {
 
 /// Derives the targets of a snapshot.
 pub fn derive(snapshot: &Snapshot, rules: &Rules) -> Derived {
-    let mut derived = Derived::default();
+    let mut derivation = Derivation { snapshot, rules, derived: Derived::default(), strings: Strings::default() };
     for cluster in snapshot.clusters.iter().flatten() {
         for listed in cluster.tasks.iter().flatten() {
-            derive_task(&mut derived, snapshot, &cluster.cluster, listed, rules);
+            derivation.take(&cluster.cluster, listed);
         }
     }
+    let mut derived = derivation.derived;
     derived.groups.sort_unstable();
     derived.groups.dedup();
     derived.skipped.sort_unstable();
@@ -80,46 +81,59 @@ pub fn needs_instance(task: &Task, definition: &TaskDefinition, rules: &Rules) -
     })
 }
 
-fn derive_task(derived: &mut Derived, snapshot: &Snapshot, asked: &ClusterRef, listed: &ListedTask, rules: &Rules) {
-    let arn = &listed.arn;
-    let skip = |container: Option<&Container>, reason| Skipped {
-        task: arn.clone(),
-        container: container.map(|container| container.name.clone()),
-        reason,
-    };
-    let unknown = |container, failure| Unknown { task: arn.clone(), container, failure };
-    let task = match &listed.task {
-        Fetched::Known(task) => task,
-        Fetched::Gone(()) => return derived.skipped.push(skip(None, SkipReason::TaskGone)),
-        Fetched::Unknown(failure) => return derived.unknown.push(unknown(None, *failure)),
-    };
-    let definition = match snapshot.definitions.get(&task.definition) {
-        _ if task.definition.is_daemon() => Err(SkipReason::DaemonTask),
-        Some(Fetched::Known(definition)) => Ok(definition),
-        Some(Fetched::Unknown(failure)) if stopping(task).is_none() => {
-            return derived.unknown.push(unknown(None, *failure));
-        }
-        Some(Fetched::Unknown(_) | Fetched::Gone(())) | None => Err(SkipReason::TaskDefinitionGone),
-    };
-    for container in &task.containers {
-        let plan = match &definition {
-            Ok(definition) => plan(task, container, definition, rules),
-            Err(reason) => Err(stopping(task).unwrap_or_else(|| reason.clone())),
+/// A derivation under way.
+struct Derivation<'a> {
+    snapshot: &'a Snapshot,
+    rules: &'a Rules,
+    derived: Derived,
+    /// Label names, and values that many targets have.
+    strings: Strings,
+}
+
+impl Derivation<'_> {
+    /// Takes a task that was listed in this cluster.
+    fn take(&mut self, asked: &ClusterRef, listed: &ListedTask) {
+        let Self { snapshot, rules, derived, strings } = self;
+        let arn = &listed.arn;
+        let skip = |container: Option<&Container>, reason| Skipped {
+            task: arn.clone(),
+            container: container.map(|container| container.name.clone()),
+            reason,
         };
-        let plan = match plan {
-            Ok(plan) => plan,
-            Err(reason) => {
-                derived.skipped.push(skip(Some(container), reason));
-                continue;
+        let unknown = |container, failure| Unknown { task: arn.clone(), container, failure };
+        let task = match &listed.task {
+            Fetched::Known(task) => task,
+            Fetched::Gone(()) => return derived.skipped.push(skip(None, SkipReason::TaskGone)),
+            Fetched::Unknown(failure) => return derived.unknown.push(unknown(None, *failure)),
+        };
+        let definition = match snapshot.definitions.get(&task.definition) {
+            _ if task.definition.is_daemon() => Err(SkipReason::DaemonTask),
+            Some(Fetched::Known(definition)) => Ok(definition),
+            Some(Fetched::Unknown(failure)) if stopping(task).is_none() => {
+                return derived.unknown.push(unknown(None, *failure));
             }
+            Some(Fetched::Unknown(_) | Fetched::Gone(())) | None => Err(SkipReason::TaskDefinitionGone),
         };
-        for endpoint in &plan.endpoints {
-            let labels = LabelSource { asked, task, container, plan: &plan, rules };
-            match target_group(endpoint, &labels, &snapshot.hosts) {
-                Ok(group) => derived.groups.push(group),
-                Err(Miss::Skip(reason)) => derived.skipped.push(skip(Some(container), reason)),
-                Err(Miss::Unknown(failure)) => {
-                    derived.unknown.push(unknown(Some(container.name.clone()), failure));
+        for container in &task.containers {
+            let plan = match &definition {
+                Ok(definition) => plan(task, container, definition, rules),
+                Err(reason) => Err(stopping(task).unwrap_or_else(|| reason.clone())),
+            };
+            let plan = match plan {
+                Ok(plan) => plan,
+                Err(reason) => {
+                    derived.skipped.push(skip(Some(container), reason));
+                    continue;
+                }
+            };
+            for endpoint in &plan.endpoints {
+                let labels = LabelSource { asked, task, container, plan: &plan, rules };
+                match target_group(endpoint, &labels, &snapshot.hosts, strings) {
+                    Ok(group) => derived.groups.push(group),
+                    Err(Miss::Skip(reason)) => derived.skipped.push(skip(Some(container), reason)),
+                    Err(Miss::Unknown(failure)) => {
+                        derived.unknown.push(unknown(Some(container.name.clone()), failure));
+                    }
                 }
             }
         }
@@ -130,13 +144,14 @@ fn target_group(
     endpoint: &Result<Endpoint<'_>, SkipReason>,
     source: &LabelSource<'_>,
     hosts: &HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+    strings: &mut Strings,
 ) -> Result<TargetGroup, Miss> {
     let endpoint = endpoint.as_ref().map_err(|reason| Miss::Skip(reason.clone()))?;
     let (host, instance) = source.plan.at.host(source.task, hosts)?;
     let port = endpoint.port.at(host.family());
     let port = port.ok_or(Miss::Skip(SkipReason::PortNotPublished(endpoint.container_port)))?;
-    let labels = source.labels(endpoint, instance);
-    Ok(TargetGroup { targets: vec![format!("{host}:{port}")], labels })
+    let labels = source.labels(endpoint, instance, strings);
+    Ok(TargetGroup { targets: vec![format!("{host}:{port}").into()], labels })
 }
 
 /// Why an endpoint gives no target.
@@ -309,15 +324,15 @@ struct LabelSource<'a> {
 
 impl LabelSource<'_> {
     /// The labels in the original's order. What AWS did not say is left out; so is an empty docker label.
-    fn labels(&self, endpoint: &Endpoint<'_>, instance: Option<&Instance>) -> Labels {
+    fn labels(&self, endpoint: &Endpoint<'_>, instance: Option<&Instance>, strings: &mut Strings) -> Labels {
         let (task, definition, rules) = (self.task, self.plan.task, self.rules);
         let docker = |name: &str| self.plan.container.docker_label(name).filter(|value| !value.is_empty()).cloned();
-        let path = endpoint.path.map(Shared::from).or_else(|| docker(&rules.path_label));
-        let mut labels: Labels = [
+        let path = endpoint.path.map(|path| strings.share(path)).or_else(|| docker(&rules.path_label));
+        let labels = [
             ("task_arn", Some(task.arn.shared())),
             ("task_name", Some(definition.family.clone())),
             ("job", docker(&rules.job_name_label)),
-            ("task_revision", Some(definition.revision.to_string().into())),
+            ("task_revision", Some(strings.share(&definition.revision.to_string()))),
             ("task_group", task.group.clone()),
             ("cluster_arn", self.cluster_arn()),
             ("container_name", Some(self.container.name.clone())),
@@ -325,14 +340,14 @@ impl LabelSource<'_> {
             ("docker_image", self.plan.container.image.clone()),
             ("__metrics_path__", path),
             ("__scheme__", docker(&rules.scheme_label)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect();
-        if rules.meta_labels {
-            meta::add(&mut labels, self, endpoint, instance);
+        ];
+        let labels = labels.into_iter().filter_map(|(name, value)| Some((strings.share(name), value?)));
+        if !rules.meta_labels {
+            return labels.collect();
         }
-        labels
+        let mut labels: Vec<_> = labels.collect();
+        labels.extend(meta::labels(self, endpoint, instance).map(|(name, value)| (strings.share(&name), value)));
+        labels.into_iter().collect()
     }
 
     fn cluster_arn(&self) -> Option<Shared> {

@@ -227,7 +227,7 @@ impl Scene {
 
     /// The targets in the file.
     pub(crate) fn targets(&self) -> BTreeSet<String> {
-        self.groups().into_iter().flat_map(|group| group.targets).collect()
+        self.groups().into_iter().flat_map(|group| group.targets).map(|target| target.to_string()).collect()
     }
 
     /// Waits until the file has these targets, and no others.

@@ -8,6 +8,8 @@
 //! | [`output`] | the file: whole, its mode, its time, its place; and what cannot be written |
 //! | [`lifecycle`] | start, end, exit codes, signals, where region and credentials come from |
 //! | [`budgets`] | which calls are made, and how many |
+//! | [`histories`] | tasks that are looked at in rotation, in worlds that change |
+//! | [`cache`] | what outlives a restart beside the file |
 //! | [`web`] | metrics, health, HTTP service discovery, the page; clients that behave badly |
 //! | [`healthcheck`] | what a container without a shell asks with |
 //! | [`explain`] | why each container is or is not a target |
@@ -24,12 +26,14 @@
 )]
 
 mod budgets;
+mod cache;
 mod environment;
 mod explain;
 mod faults;
 mod fixtures;
 mod harness;
 mod healthcheck;
+mod histories;
 mod lifecycle;
 mod output;
 mod refusals;

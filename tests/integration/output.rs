@@ -33,7 +33,7 @@ fn mode(file: &Path) -> u32 {
 /// Many groups: a write takes more than one page, so that a reader could see a part of it.
 fn groups(generation: usize) -> Vec<u8> {
     let group = |n: usize| TargetGroup {
-        targets: vec![format!("10.0.0.{n}:9102")],
+        targets: vec![format!("10.0.0.{n}:9102").into()],
         labels: [("task_arn", format!("task-{n}")), ("generation", generation.to_string())].into_iter().collect(),
     };
     let groups: Vec<_> = (0..100 + generation % 7).map(group).collect();
@@ -45,11 +45,11 @@ fn a_reader_of_a_thousand_replacements_sees_whole_files_only() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ecs.yml");
     let writer = FileWriter::new(&file);
-    writer.write(&groups(0), true).unwrap();
+    writer.write(&|out| out.write_all(&groups(0)), true).unwrap();
     let reader = Reader::start(&file, &["10.0.0.0:9102", "10.0.0.99:9102"]);
     let generations: Vec<_> = (1..=8).map(groups).collect();
     for bytes in generations.iter().cycle().take(1000) {
-        assert_eq!(writer.write(bytes, true).unwrap(), Written::Replaced);
+        assert_eq!(writer.write(&|out| out.write_all(bytes), true).unwrap(), Written::Replaced);
     }
     until("it has read often", || reader.readings() > 200);
     reader.stop();
@@ -71,7 +71,8 @@ fn a_file_on_its_way_has_a_name_that_prometheus_does_not_take() {
                 let (writer, mut generation) = (FileWriter::new(&file), 0);
                 while !seen.load(Ordering::Relaxed) {
                     generation += 1;
-                    writer.write(&groups(generation), true).unwrap();
+                    let bytes = groups(generation);
+                    writer.write(&|out| out.write_all(&bytes), true).unwrap();
                 }
             });
             let mut names = BTreeSet::new();

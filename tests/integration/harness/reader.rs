@@ -76,7 +76,8 @@ fn check(bytes: &[u8], format: Format, targets: &BTreeSet<String>) -> Result<(),
     if bytes.is_empty() {
         return Err("an empty file".to_owned());
     }
-    let there: BTreeSet<String> = groups.into_iter().flat_map(|group| group.targets).collect();
+    let there: BTreeSet<String> =
+        groups.into_iter().flat_map(|group| group.targets).map(|target| target.to_string()).collect();
     match targets.difference(&there).next() {
         Some(lost) => Err(format!("{lost} is lost:\n{}", shown())),
         None => Ok(()),
