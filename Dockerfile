@@ -7,8 +7,8 @@
 # and buildah will do. Compiling aws-sdk-ec2 takes about 9 GB of memory.
 # tests/image builds it and tries it out.
 
-# At least the rust-version of Cargo.toml. The slim image brings what aws-lc-sys (the TLS library's
-# C part) and the linker need, gcc and libc6-dev, and CA certificates.
+# At least the rust-version of Cargo.toml. The slim image brings what ring (the cryptography
+# of TLS) and the linker need, gcc and libc6-dev, and CA certificates.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 
