@@ -8,15 +8,16 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPOSITORY
 
+REPOSITORY = Path(__file__).parents[2]
 GITHUB = REPOSITORY / ".github"
 PACKAGE = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]
 VERSION = PACKAGE["version"]
-TOOLS = os.path.dirname(sys.executable)
+TOOLS = Path(sys.executable).parent
 WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
 SCRIPTS = ["check-version", "pack", "release-notes"]
 
