@@ -7,8 +7,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from examples import ECS, document, placeholders
+from examples import ECS, placeholders
 from parts.account import REGION, TESTING, Account
+from secret import with_lists, with_secret
 from template import Template, as_api
 
 FILE = ECS / "cloudformation.yaml"
@@ -103,18 +104,7 @@ class Stack:
         return as_api(shape, self.properties(resource))
 
     def as_in(self, file):
-        """The example, with the secret by its ARN instead of its name."""
-        def by_arn(node):
-            if isinstance(node, dict):
-                return {key: by_arn(value) for key, value in node.items()}
-            if isinstance(node, list):
-                return [by_arn(value) for value in node]
-            if not isinstance(node, str):
-                return node
-            named = self.secret[:-len("-123456")]
-            return node.replace(f"{named}-??????", self.secret).replace(f"{named}:", f"{self.secret}:")
-
-        return by_arn(document(ECS / file))
+        return with_secret(self.secret, file)
 
 
 @pytest.fixture
@@ -166,17 +156,9 @@ def test_the_task_role_may_do_what_the_policies_of_the_examples_allow(moto, temp
     trust, policies = stack.role("TaskRole")
     assert trust == stack.as_in("iam/trust-ecs-tasks.json")
     assert policies == {
-        "discovery": one_word_lists(stack.as_in(f"iam/discovery-{discovery}.json")),
+        "discovery": with_lists(stack.as_in(f"iam/discovery-{discovery}.json")),
         "config-bucket": stack.as_in("iam/config-bucket.json"),
     }
-
-
-def one_word_lists(policy):
-    """A condition of CloudFormation takes an element out of a list, but a list it stays."""
-    for statement in policy["Statement"]:
-        if isinstance(statement["Action"], str):
-            statement["Action"] = [statement["Action"]]
-    return policy
 
 
 def test_the_execution_role_reads_this_secret_alone(stack):
