@@ -1,4 +1,4 @@
-"""What SECURITY.md says: what a hostile docker label can and cannot do, and that nothing secret is logged."""
+"""What SECURITY.md says: what a hostile docker label can and cannot do, and that nothing secret is told."""
 
 import json
 import re
@@ -164,18 +164,21 @@ def test_relabelling_keeps_only_what_prometheus_should_reach(simaws, discover_on
     assert kept == {"10.0.0.1:9102": "ecs", "app.internal:80": "ecs"}
 
 
-# --- What is logged --------------------------------------------------------------------------------
+# --- What is told ----------------------------------------------------------------------------------
 
 KEYS = Keys("AKIAKEYFORTHISTEST", "the-secret-key-of-this-test")
 EXTERNAL_ID = "the-external-id-of-this-test"
 ROLE = ["-config.role-arn=arn:aws:iam::123456789012:role/reader", f"-config.external-id={EXTERNAL_ID}"]
+PASSWORD = {"environment": [{"name": "PASSWORD", "value": "the-password-of-this-test"}]}
 FORGED = "9102,x\nts=2026-11-22 level=info message=forged\r\n{\"message\":\"forged\"}\u2028ts=forged"
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_logs_have_no_secrets_and_no_line_of_other_peoples(form, simaws, request, tmp_path):
-    aws = simaws(world({"PROMETHEUS_EXPORTER_PORT": FORGED}))
-    flags = [CLUSTER, *ROLE, "-config.scrape-interval=100ms", "-log.level=debug", f"-log.format={form}", ON_LOOPBACK]
+def test_nothing_secret_is_told_and_no_line_of_the_log_is_other_peoples(form, simaws, request, tmp_path):
+    seen = world({"PROMETHEUS_EXPORTER_PORT": FORGED})
+    seen["taskDefinitions"][0]["containerDefinitions"][0] |= PASSWORD
+    aws = simaws(seen)
+    flags = [CLUSTER, *ROLE, "-config.meta-labels", "-config.scrape-interval=100ms", "-log.level=debug", f"-log.format={form}", ON_LOOPBACK]
     binary = request.config.programs["ECS_DISCOVERY_BIN"]
     program = Discovery(binary, flags, tmp_path / "ecs_file_sd.yml", tmp_path, aws.url, KEYS)
     try:
@@ -185,6 +188,9 @@ def test_logs_have_no_secrets_and_no_line_of_other_peoples(form, simaws, request
             urllib.request.urlopen(urllib.request.Request(f"{aws.url}/_sim/faults", fault, method="POST")).close()
         program.announces("ListTasks failed")
         until("refreshes go on", lambda: program.said().count("ListTasks failed") > 3)
+        # What says where it listens is read in one form only, and pages are the same with both.
+        pages = ("/", "/targets", "/metrics") if form == "logfmt" else ()
+        served = [program.answer(path)[2] for path in pages]
     finally:
         program.stop()
     said = program.said()
@@ -194,8 +200,10 @@ def test_logs_have_no_secrets_and_no_line_of_other_peoples(form, simaws, request
     else:
         messages = [re.match(r"ts=\S+ level=\w+ message=(\"[^\"]*\"|\S+)", line)[1] for line in lines]
     assert "forged" in said and not any("forged" in message for message in messages)
-    for secret in (*KEYS[:2], EXTERNAL_ID, "simulated-se"):
-        assert secret not in said
+    assert all("10.0.0.1:9102" in page for page in served[:2])
+    told = [said, *served, program.sd_file.read_text()]
+    for secret in (*KEYS[:2], EXTERNAL_ID, "simulated-se", "the-password"):
+        assert not any(secret in text for text in told), secret
 
 
 # --- The page itself -------------------------------------------------------------------------------

@@ -317,7 +317,7 @@ def test_ci_tests_with_the_rust_that_the_image_is_built_with():
     dockerfile = (REPOSITORY / "Dockerfile").read_text()
     rust, suite = re.search(r"^FROM rust:([\d.]+)-slim-(\w+) AS build$", dockerfile, re.M).groups()
     tests = workflow("ci")["jobs"]["tests"]
-    assert tests["container"] == f"rust:{rust}-{suite}"
+    assert tests["container"]["image"] == f"rust:{rust}-{suite}"
     [cache] = [step["with"] for step in tests["steps"] if "/cache@" in step.get("uses", "")]
     assert cache["key"].startswith(f"cargo-rust-{rust}-{suite}-") and "Cargo.lock" in cache["key"]
 
