@@ -178,7 +178,8 @@ def test_nothing_secret_is_told_and_no_line_of_the_log_is_other_peoples(form, si
     seen = world({"PROMETHEUS_EXPORTER_PORT": FORGED})
     seen["taskDefinitions"][0]["containerDefinitions"][0] |= PASSWORD
     aws = simaws(seen)
-    flags = [CLUSTER, *ROLE, "-config.meta-labels", "-config.scrape-interval=100ms", "-log.level=debug", f"-log.format={form}", ON_LOOPBACK]
+    flags = [CLUSTER, *ROLE, "-config.meta-labels", "-config.scrape-interval=100ms"]
+    flags += ["-log.level=debug", f"-log.format={form}", ON_LOOPBACK]
     binary = request.config.programs["ECS_DISCOVERY_BIN"]
     program = Discovery(binary, flags, tmp_path / "ecs_file_sd.yml", tmp_path, aws.url, KEYS)
     try:
