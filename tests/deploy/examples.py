@@ -21,7 +21,7 @@ def placeholders():
 
 
 def filled_in(file):
-    """The text with the examples of the table, put in as the README's sed does."""
+    """The text with the examples of the table, put in as the README says."""
     text = file.read_text()
     for placeholder, value in placeholders().items():
         text = re.sub(rf"\b{placeholder}\b", value, text)

@@ -72,6 +72,15 @@ def test_the_linter_accepts_the_trust_policies(file):
     assert analyze_policy_string(json.dumps(trust)).findings == []
 
 
+def test_ecs_takes_a_role_only_for_tasks_of_the_account_and_region():
+    [statement] = policy("trust-ecs-tasks")["Statement"]
+    assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:123456789012:*"},
+    }
+
+
 def test_no_policy_has_a_wildcard_action():
     for file in [*POLICIES, *TRUSTS]:
         assert not any("*" in action for action in actions(document(file))), file.name
