@@ -33,17 +33,21 @@ REFERENCE = re.compile(r"\b(data\.)?(aws_\w+)\.(\w+)\b")
 
 
 def programs():
-    """Terraform as it is on this machine, if it is, and the one that comes with the requirements."""
-    packaged = Path(sys.prefix) / "lib" / "terraform_linux"
+    """Version to program: Terraform as it is on this machine, if it is, and the one of the requirements."""
+    found = []
+    on_path = shutil.which("terraform")
+    if on_path and Path(on_path).parent != Path(sys.prefix, "bin"):  # there the package has a script that adds a line
+        found.append(Path(on_path))
+    packaged = Path(sys.prefix, "lib", "terraform_linux")
     if packaged.exists():
         packaged.chmod(0o755)  # the package has forgotten to
-    found = [Path(path) for path in (shutil.which("terraform"), packaged) if path and Path(path).exists()]
+        found.append(packaged)
     return {_version(program): program for program in found}
 
 
 def _version(program):
-    said = subprocess.run([program, "version"], capture_output=True, text=True, env=environment("/nonexistent"), check=True)
-    return re.search(r"v(\d+\.\d+\.\d+)", said.stdout)[1]
+    said = subprocess.check_output([program, "version"], text=True, env=environment("/nonexistent"))
+    return re.search(r"v(\d+\.\d+\.\d+)", said)[1]
 
 
 def environment(home):
@@ -74,9 +78,8 @@ class Module:
 
     @staticmethod
     def _run(program, directory, *arguments):
-        ran = subprocess.run(
-            [program, *arguments], cwd=directory, env=environment(directory), capture_output=True, text=True, timeout=120
-        )
+        argv, env = [program, *arguments], environment(directory)
+        ran = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=120)
         if ran.returncode:
             raise ValueError(ran.stderr)
         return ran.stdout

@@ -17,8 +17,8 @@ NAME = "ecs-prometheus"
 
 # What a user has to say; the rest has defaults.
 ASKED = {
-    "ClusterName", "ApplicationSecurityGroupId", "VpcId", "SubnetIds", "EcsDiscoveryImage", "ConfigBucket", "AscentHost",
-    "SecretArn",
+    "ClusterName", "ApplicationSecurityGroupId", "VpcId", "SubnetIds", "EcsDiscoveryImage", "ConfigBucket",
+    "AscentHost", "SecretArn",
 }
 
 
@@ -187,7 +187,9 @@ def test_the_service_never_runs_two_tasks(stack):
     asked = stack.request("Service", "CreateService")
     assert asked["desiredCount"] == 1
     assert asked["deploymentConfiguration"] == {
-        "minimumHealthyPercent": 0, "maximumPercent": 100, "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        "minimumHealthyPercent": 0,
+        "maximumPercent": 100,
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True},
     }
     assert asked["availabilityZoneRebalancing"] == "DISABLED"
 
@@ -198,7 +200,9 @@ def test_the_service_runs_the_task_on_fargate_in_the_security_group_of_the_rule(
     service = stack.ecs.create_service(serviceName="as-asked", **stack.request("Service", "CreateService"))["service"]
     assert (service["launchType"], service["taskDefinition"]) == ("FARGATE", stack.id["TaskDefinition"])
     assert service["networkConfiguration"]["awsvpcConfiguration"] == {
-        "subnets": [stack.subnet], "securityGroups": [stack.id["PrometheusSecurityGroup"]], "assignPublicIp": "DISABLED",
+        "subnets": [stack.subnet],
+        "securityGroups": [stack.id["PrometheusSecurityGroup"]],
+        "assignPublicIp": "DISABLED",
     }
 
 
