@@ -44,10 +44,8 @@ class _Resolver:
     def _getatt(self, path):
         return self.attributes[path if isinstance(path, str) else ".".join(path)]
 
-    def _sub(self, argument):
-        text, more = argument if isinstance(argument, list) else (argument, {})
-        names = self.names | self.resolve(more)
-        return re.sub(r"\$\{([^}]+)\}", lambda found: names[found[1]], text)
+    def _sub(self, text):
+        return re.sub(r"\$\{([^}]+)\}", lambda found: self.names[found[1]], text)
 
     def _equals(self, pair):
         one, other = self.resolve(pair)

@@ -1,7 +1,7 @@
 """terraform/: formatted, evaluated by Terraform, and the same as the other files.
 
-`terraform validate` and `plan` want the AWS provider from its registry and are not run. Instead the arguments are held to
-an excerpt of the provider's schema.
+`terraform validate` and `plan` want the AWS provider from its registry and are not run. Instead the arguments are held
+to an excerpt of the provider's schema.
 """
 
 import json
