@@ -15,6 +15,7 @@ from parts.discovery import Discovery  # noqa: E402
 from parts.exporter import Exporter, Road  # noqa: E402
 from parts.moto import Moto  # noqa: E402
 from parts.prometheus import Prometheus  # noqa: E402
+from parts.stack import Stack  # noqa: E402
 
 PROMETHEUS_PROGRAMS = stock.installed()
 
@@ -55,8 +56,8 @@ def pytest_runtest_makereport(item, call):
     """A failing test shows what the program said, and the file as it is now."""
     report = yield
     if report.failed:
-        for program in getattr(item, "discoveries", []):
-            report.sections += [(f"ecs-discovery {what}", text) for what, text in program.evidence()]
+        for started in getattr(item, "with_evidence", []):
+            report.sections += [(f"{type(started).__name__} {what}", text) for what, text in started.evidence()]
     return report
 
 
@@ -99,7 +100,7 @@ def sd_file(tmp_path):
 @pytest.fixture
 def discover(request, sd_file, tmp_path):
     """discover("-config.…") starts the real program; what runs at the end of the test is ended."""
-    request.node.discoveries = started = []
+    request.node.with_evidence = started = []
 
     def start(*flags, endpoint=None, keys=TESTING, file=sd_file, umask=0o022):
         endpoint = endpoint or request.getfixturevalue("moto").endpoint
@@ -162,10 +163,25 @@ def prometheus(prometheus_program, tmp_path, sd_file):
         directory.mkdir()
         jobs = jobs or [stock.from_file(file, **({"proxy_url": proxy} if proxy else {}))]
         config = config or stock.write_config(directory / "prometheus.yml", *jobs)
-        started.append(Prometheus(prometheus_program, directory, config))
+        started.append(Prometheus(prometheus_program, directory, *stock.its_files(config, directory)))
         return started[-1]
 
     yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture
+def stack(request, tmp_path):
+    """stack(ground, program) is examples/ecs, ready to start, with a Prometheus of this program."""
+    request.node.with_evidence = started = []
+
+    def deploy(ground, program, **how):
+        directory = tmp_path / f"stack-{len(started)}"
+        started.append(Stack(directory, ground, request.config.binary, program, **how))
+        return started[-1]
+
+    yield deploy
     for each in started:
         each.stop()
 

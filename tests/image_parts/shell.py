@@ -43,5 +43,10 @@ def cargo_metadata():
     return json.loads(output("cargo", "metadata", "--no-deps", "--format-version=1", cwd=TOP))
 
 
+def package():
+    """What Cargo.toml says of the program."""
+    return next(p for p in cargo_metadata()["packages"] if p["name"] == "ecs-discovery")
+
+
 def program_version():
-    return next(p["version"] for p in cargo_metadata()["packages"] if p["name"] == "ecs-discovery")
+    return package()["version"]

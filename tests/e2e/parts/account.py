@@ -2,7 +2,7 @@
 
 import json
 from collections import namedtuple
-from functools import cached_property
+from functools import cached_property, partial
 
 import boto3
 
@@ -21,9 +21,16 @@ class Account:
     def __init__(self, endpoint, keys=TESTING):
         self.endpoint = endpoint
         session = boto3.Session(keys.id, keys.secret, keys.token, region_name=REGION)
-        self.ecs, self.ec2, self.iam, self.sts = (
-            session.client(service, endpoint_url=endpoint) for service in ("ecs", "ec2", "iam", "sts")
-        )
+        self._client = partial(session.client, endpoint_url=endpoint)
+        self.ecs, self.ec2, self.iam, self.sts = map(self._client, ("ecs", "ec2", "iam", "sts"))
+
+    @cached_property
+    def s3(self):
+        return self._client("s3")
+
+    @cached_property
+    def secrets(self):
+        return self._client("secretsmanager")
 
     # What there is
 
@@ -74,19 +81,33 @@ class Account:
 
     # Who may do what
 
-    def user_who_may(self, *actions):
+    def user_who_may(self, *actions, name="sidecar"):
         """The keys of a new IAM user."""
-        self.iam.create_user(UserName="sidecar")
+        self.iam.create_user(UserName=name)
         if actions:
             allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
             policy = {"Version": "2012-10-17", "Statement": [allowed]}
-            self.iam.put_user_policy(UserName="sidecar", PolicyName="it", PolicyDocument=json.dumps(policy))
-        key = self.iam.create_access_key(UserName="sidecar")["AccessKey"]
+            self.iam.put_user_policy(UserName=name, PolicyName="it", PolicyDocument=json.dumps(policy))
+        key = self.iam.create_access_key(UserName=name)["AccessKey"]
         return Keys(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def role(self, name, trust, *policies):
+        """The ARN of a new role."""
+        arn = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        for number, policy in enumerate(policies):
+            self.give(name, str(number), policy)
+        return arn
+
+    def give(self, role, name, policy):
+        self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+
+    def session(self, role_arn):
+        """What STS gives whoever assumes the role."""
+        return self.sts.assume_role(RoleArn=role_arn, RoleSessionName="owner")["Credentials"]
 
     def seen_through(self, role_arn):
         """The account the role belongs to."""
-        session = self.sts.assume_role(RoleArn=role_arn, RoleSessionName="owner")["Credentials"]
+        session = self.session(role_arn)
         keys = Keys(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
         return Account(self.endpoint, keys)
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 
-class _Server(ThreadingHTTPServer):
+class Pages(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, address, answer):
@@ -32,7 +32,7 @@ class _Server(ThreadingHTTPServer):
         self.server_close()
 
 
-class Exporter(_Server):
+class Exporter(Pages):
     """One metric, exporter_says{word="..."} 1, on one path."""
 
     def __init__(self, word, address="127.0.0.1", path="/metrics"):
@@ -43,7 +43,7 @@ class Exporter(_Server):
         self.target = f"{host}:{self.port}"
 
 
-class Road(_Server):
+class Road(Pages):
     """The way into the VPC: an HTTP proxy that knows which exporter is behind which private address.
 
     A Fargate task's address is moto's to choose and none of ours, so Prometheus is given this as its

@@ -51,13 +51,15 @@ def over_http(url, **more):
     return {"job_name": "ecs", "http_sd_configs": [{"url": url, "refresh_interval": "1s"}], **more}
 
 
+def its_files(config, directory):
+    """The flags that name what it reads and where it writes."""
+    return [f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"]
+
+
 class Prometheus(Process):
-    def __init__(self, program, directory, config):
-        argv = [
-            program.prometheus, f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}",
-            "--web.listen-address=127.0.0.1:0",
-        ]
-        super().__init__(argv, directory / "prometheus.log", bare_environment(directory))
+    def __init__(self, program, directory, *flags, listen="127.0.0.1:0", **more_environment):
+        argv = [program.prometheus, *flags, f"--web.listen-address={listen}"]
+        super().__init__(argv, directory / "prometheus.log", bare_environment(directory, **more_environment))
         self.url = "http://" + self.announces(r"Listening on\W.*address=(127\.0\.0\.1:\d+)")[1]
         self.announces("Server is ready to receive web requests")
 
@@ -69,11 +71,16 @@ class Prometheus(Process):
         """Metric names to types, as the last scrapes gave them."""
         return {each["metric"]: each["type"] for each in self._ask("targets/metadata")}
 
-    def failed_discoveries(self):
-        """How often HTTP service discovery has failed."""
+    def counts(self, metric):
+        """What it says of itself: the only series of this metric."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
             text = answer.read().decode()
-        return float(re.search(r"^prometheus_sd_http_failures_total (\S+)$", text, re.MULTILINE)[1])
+        [value] = re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
+        return float(value)
+
+    def failed_discoveries(self):
+        """How often HTTP service discovery has failed."""
+        return self.counts("prometheus_sd_http_failures_total")
 
     def health(self):
         """Target to "up", "down" or "unknown"."""

@@ -1,0 +1,105 @@
+# Whom ECS may make a role of this account's tasks, and nobody else's.
+locals {
+  trust_ecs_tasks = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect    = "Allow"
+        Action    = "sts:AssumeRole"
+        Principal = { Service = "ecs-tasks.amazonaws.com" }
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account }
+          ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${local.region}:${local.account}:*" }
+        }
+      },
+    ]
+  })
+}
+
+# What the programs in the task may do.
+resource "aws_iam_role" "task" {
+  name               = "${var.name}-task"
+  description        = "ecs-discovery lists one cluster; the config container reads one object"
+  assume_role_policy = local.trust_ecs_tasks
+}
+
+resource "aws_iam_role_policy" "discovery" {
+  name = "discovery"
+  role = aws_iam_role.task.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect = "Allow"
+        Action = concat(
+          ["ecs:ListTasks", "ecs:DescribeTasks"],
+          var.tasks_on_instances ? ["ecs:DescribeContainerInstances"] : [],
+        )
+        Resource = "*"
+        Condition = {
+          ArnEquals = {
+            "ecs:cluster" = "arn:${local.partition}:ecs:${local.region}:${local.account}:cluster/${var.cluster_name}"
+          }
+        }
+      },
+      # These have no resource to name, and no cluster.
+      {
+        Effect   = "Allow"
+        Action   = concat(["ecs:DescribeTaskDefinition"], var.tasks_on_instances ? ["ec2:DescribeInstances"] : [])
+        Resource = "*"
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "config_bucket" {
+  name = "config-bucket"
+  role = aws_iam_role.task.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = "arn:${local.partition}:s3:::${var.config_bucket}/prometheus.yml"
+      },
+    ]
+  })
+}
+
+# What ECS does for the task before it runs, and around it. No program in the task has this role.
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-execution"
+  description        = "ECS pulls the images, writes the awslogs streams and reads the one secret"
+  assume_role_policy = local.trust_ecs_tasks
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name = "execution"
+  role = aws_iam_role.execution.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = var.secret_arn
+      },
+      {
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.prometheus.arn}:log-stream:*"
+      },
+      {
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+        Resource = "arn:${local.partition}:ecr:${local.region}:${local.account}:repository/*"
+      },
+      {
+        Effect   = "Allow"
+        Action   = "ecr:GetAuthorizationToken"
+        Resource = "*"
+      },
+    ]
+  })
+}

@@ -1,0 +1,144 @@
+"""A Terraform module, evaluated by Terraform itself, without the provider that no package registry has.
+
+The module's resources and data sources become local values under names of their own, so that every variable, function,
+reference and validation is Terraform's to judge; the few attributes that only AWS knows are made up here.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import hcl2
+from hcl2 import SerializationOptions
+from parts.process import bare_environment
+
+# What only AWS knows, as expressions; {name} is the argument's expression.
+ANSWERS = {
+    "aws_iam_role": {"arn": 'format("arn:aws:iam::123456789012:role/%s", {name})'},
+    "aws_cloudwatch_log_group": {"arn": 'format("arn:aws:logs:eu-west-1:123456789012:log-group:%s", {name})'},
+    "aws_security_group": {"id": 'format("sg-of-%s", {name})'},
+    "aws_ecs_task_definition": {"arn": 'format("arn:aws:ecs:eu-west-1:123456789012:task-definition/%s:1", {family})'},
+}
+DATA = {
+    "aws_caller_identity": {"account_id": '"123456789012"'},
+    "aws_partition": {"partition": '"aws"'},
+    "aws_region": {"region": '"eu-west-1"'},
+}
+WITHOUT_COMMENTS = SerializationOptions(with_comments=False)
+MARK = "__is_block__"  # the parser's
+REFERENCE = re.compile(r"\b(data\.)?(aws_\w+)\.(\w+)\b")
+
+
+def programs():
+    """Version to program: Terraform as it is on this machine, if it is, and the one of the requirements."""
+    found = []
+    on_path = shutil.which("terraform")
+    if on_path and Path(on_path).parent != Path(sys.prefix, "bin"):  # there the package has a script that adds a line
+        found.append(Path(on_path))
+    packaged = Path(sys.prefix, "lib", "terraform_linux")
+    if packaged.exists():
+        packaged.chmod(0o755)  # the package has forgotten to
+        found.append(packaged)
+    return {_version(program): program for program in found}
+
+
+def _version(program):
+    said = subprocess.check_output([program, "version"], text=True, env=environment("/nonexistent"))
+    return re.search(r"v(\d+\.\d+\.\d+)", said)[1]
+
+
+def environment(home):
+    """Without the settings of whoever runs the tests, and without a question for a newer Terraform."""
+    return bare_environment(home, CHECKPOINT_DISABLE="1", TF_IN_AUTOMATION="1")
+
+
+class Module:
+    def __init__(self, folder):
+        self.parsed = {}
+        for file in sorted(folder.glob("*.tf")):
+            with file.open() as text:
+                for kind, blocks in hcl2.load(text, serialization_options=WITHOUT_COMMENTS).items():
+                    self.parsed.setdefault(kind, []).extend(blocks)
+
+    def blocks(self, kind):
+        """Blocks with labels, by those: ("aws_iam_role", "task"), or ("name",)."""
+        return {labels: body for block in self.parsed.get(kind, []) for labels, body in _labelled(block)}
+
+    def evaluate(self, program, directory, variables):
+        """What Terraform makes of it: outputs, and every resource's arguments. Raises ValueError with what it says."""
+        (directory / "module.tf").write_text(self._without_provider())
+        (directory / "terraform.tfvars.json").write_text(json.dumps(variables))
+        self._run(program, directory, "apply", "-auto-approve", "-no-color", "-input=false")
+        answered = json.loads(self._run(program, directory, "output", "-json"))
+        outputs = {name: output["value"] for name, output in answered.items()}
+        return outputs, outputs.pop("resources")
+
+    @staticmethod
+    def _run(program, directory, *arguments):
+        argv, env = [program, *arguments], environment(directory)
+        ran = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=120)
+        if ran.returncode:
+            raise ValueError(ran.stderr)
+        return ran.stdout
+
+    def _without_provider(self):
+        local = {name: value for block in self.parsed["locals"] for name, value in _arguments(block).items()}
+        for (kind, name), _ in self.blocks("data").items():
+            local[f"{kind}__{name}"] = DATA[kind]
+        for (kind, name), body in self.blocks("resource").items():
+            arguments = {key: _expression(value) for key, value in body.items()}
+            answers = {key: f"${{{text.format(**arguments)}}}" for key, text in ANSWERS.get(kind, {}).items()}
+            local[f"{kind}__{name}"] = body | answers
+        resources = {f'"{kind}.{name}"': f"${{local.{kind}__{name}}}" for kind, name in self.blocks("resource")}
+        lines = [
+            *(f'variable "{name}" {_block(body)}' for (name,), body in self.blocks("variable").items()),
+            *(f'output "{name}" {_block(body)}' for (name,), body in self.blocks("output").items()),
+            *(f"locals {{\n{name} = {_expression(value)}\n}}" for name, value in local.items()),
+        ]
+        text = REFERENCE.sub(r"local.\2__\3", "\n".join(lines))
+        return text + f'\noutput "resources" {_block({"value": resources})}\n'
+
+
+def blocks_in(body):
+    """The blocks inside of one: names to lists of bodies."""
+    return {
+        name: [_arguments(each) for each in value] for name, value in body.items()
+        if isinstance(value, list) and any(isinstance(each, dict) and MARK in each for each in value)
+    }
+
+
+def _labelled(block, labels=()):
+    """The parser nests labels as keys in quotes, down to the body with its mark."""
+    if MARK in block:
+        yield labels, _arguments(block)
+    else:
+        for label, inner in block.items():
+            yield from _labelled(inner, (*labels, label.strip('"')))
+
+
+def _arguments(body):
+    return {key: value for key, value in body.items() if key != MARK}
+
+
+def _block(body):
+    """A block's inside as source text."""
+    blocks = blocks_in(body)
+    lines = [f"{key} = {_expression(value)}" for key, value in body.items() if key not in blocks]
+    lines += [f"{name} {_block(each)}" for name, bodies in blocks.items() for each in bodies]
+    return "{\n" + "\n".join(lines) + "\n}"
+
+
+def _expression(value):
+    """The parser's value as source text: strings have kept their quotes, and expressions are in ${}."""
+    if isinstance(value, dict):
+        return "{\n" + "\n".join(f"{key} = {_expression(inner)}" for key, inner in _arguments(value).items()) + "\n}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_expression, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith("${"):
+        return value.removeprefix("${").removesuffix("}")
+    return str(value)
