@@ -102,11 +102,11 @@ def discover(request, sd_file, tmp_path):
     """discover("-config.…") starts the real program; what runs at the end of the test is ended."""
     request.node.with_evidence = started = []
 
-    def start(*flags, endpoint=None, keys=TESTING, file=sd_file, umask=0o022):
+    def start(*flags, endpoint=None, keys=TESTING, file=sd_file, umask=0o022, **env):
         endpoint = endpoint or request.getfixturevalue("moto").endpoint
         home = tmp_path / f"discovery-{len(started)}"
         home.mkdir()
-        program = Discovery(request.config.binary, flags, file, home, endpoint, keys, umask)
+        program = Discovery(request.config.binary, flags, file, home, endpoint, keys, umask, **env)
         started.append(program)
         return program
 

@@ -18,10 +18,11 @@ def docker_labels(port, job=None, path=None, scheme=None, server_name=None):
 
 
 class Account:
-    def __init__(self, endpoint, keys=TESTING):
+    def __init__(self, endpoint, keys=TESTING, trust=None):
+        """trust: the certificate of the authority to trust, where it is over TLS."""
         self.endpoint = endpoint
         session = boto3.Session(keys.id, keys.secret, keys.token, region_name=REGION)
-        self._client = partial(session.client, endpoint_url=endpoint)
+        self._client = partial(session.client, endpoint_url=endpoint, verify=trust)
         self.ecs, self.ec2, self.iam, self.sts = map(self._client, ("ecs", "ec2", "iam", "sts"))
 
     @cached_property

@@ -15,10 +15,10 @@ ON_LOOPBACK = "-web.listen-address=127.0.0.1:0"
 
 
 class Discovery(Process):
-    def __init__(self, binary, flags, sd_file, home, endpoint, keys, umask=0o022):
+    def __init__(self, binary, flags, sd_file, home, endpoint, keys, umask=0o022, **more):
         env = bare_environment(
             home, AWS_ENDPOINT_URL=endpoint, AWS_REGION=REGION, AWS_EC2_METADATA_DISABLED="true",
-            AWS_ACCESS_KEY_ID=keys.id, AWS_SECRET_ACCESS_KEY=keys.secret,
+            AWS_ACCESS_KEY_ID=keys.id, AWS_SECRET_ACCESS_KEY=keys.secret, **more,
         )
         self.sd_file = sd_file
         argv = [binary, f"-config.write-to={sd_file}", *flags]

@@ -1,6 +1,7 @@
 """moto's server: ECS, EC2, STS and IAM on one loopback port, by people who never saw our code."""
 
 import json
+import ssl
 import sys
 import urllib.request
 
@@ -8,10 +9,17 @@ from .process import Process, bare_environment
 
 
 class Moto(Process):
-    def __init__(self, directory):
+    def __init__(self, directory, authority=None):
+        """With an authority (of trustme) over TLS, with a certificate that it has signed."""
         argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        self.trust = None
+        if authority:
+            certificate = directory / "moto.pem"
+            authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+            argv += ["-s", "-c", certificate, "-k", certificate]
+            self.trust = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
         super().__init__(argv, directory / "moto.log", bare_environment(directory))
-        self.endpoint = self.announces(r"Running on (http://127\.0\.0\.1:\d+)")[1]
+        self.endpoint = self.announces(r"Running on (https?://127\.0\.0\.1:\d+)")[1]
 
     def reset(self):
         """An empty AWS that enforces nothing and in which a task runs until it is stopped.
@@ -31,5 +39,5 @@ class Moto(Process):
         request = urllib.request.Request(
             f"{self.endpoint}/moto-api/{what}", body.encode(), {"Content-Type": content_type}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=self.trust) as answer:
             assert answer.status in (200, 201), answer.status
