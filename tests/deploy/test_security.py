@@ -125,6 +125,8 @@ def chosen(labels):
 # --- What a docker label can do, and how that is switched off --------------------------------------
 
 ELSEWHERE = docker_labels(80, job="prometheus", path="/latest", scheme="https", server_name="169.254.169.254")
+# The name of no docker label, and the value of none.
+ELSEWHERE |= {"": "203.0.113.9"}
 FLAGS = re.search(r"^ecs-discovery (-config\.server-name-label= .*)$", PAGE, re.MULTILINE)[1].split()
 
 
