@@ -13,7 +13,7 @@ use tokio::time;
 use crate::config::{RefreshConfig, Rules};
 use crate::file_sd::TargetGroup;
 use crate::inventory::{ClusterTasks, Failure, FailureId, ListedTask, Snapshot};
-use crate::last_good::stand_in;
+use crate::last_good::{Known, stand_in};
 use crate::output::{Earlier, Output};
 use crate::targets::{Derived, derive};
 use crate::telemetry::Telemetry;
@@ -33,7 +33,17 @@ pub struct Daemon<S> {
     last_good: LastGood,
     /// The targets that were last put out.
     in_output: Arc<Vec<TargetGroup>>,
+    /// The last refresh without failures.
+    last_whole: Option<Whole>,
     telemetry: Arc<Telemetry>,
+}
+
+/// A snapshot in which nothing failed, and what followed from it.
+#[derive(Clone)]
+struct Whole {
+    snapshot: Arc<Snapshot>,
+    derived: Arc<Derived>,
+    targets: Arc<Vec<TargetGroup>>,
 }
 
 /// The targets as of the last refresh.
@@ -48,9 +58,9 @@ enum LastGood {
 #[derive(Debug)]
 pub struct Refresh {
     /// What was learned.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// What follows from that alone.
-    pub derived: Derived,
+    pub derived: Arc<Derived>,
     /// The targets after it, earlier ones that stand in included.
     pub targets: Arc<Vec<TargetGroup>>,
     /// How many of them are new in the output.
@@ -98,6 +108,21 @@ impl Refresh {
     }
 }
 
+/// What a refresh knows before it writes.
+struct Learned {
+    snapshot: Arc<Snapshot>,
+    derived: Arc<Derived>,
+    targets: Arc<Vec<TargetGroup>>,
+    kept: BTreeMap<FailureId, usize>,
+}
+
+impl Learned {
+    fn new(snapshot: Snapshot, derived: Derived, known: Known) -> Self {
+        let targets = Arc::new(known.groups);
+        Self { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets, kept: known.kept }
+    }
+}
+
 /// The last refresh of a limited run failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the last refresh failed")]
@@ -125,7 +150,7 @@ impl<S: Source> Daemon<S> {
             LastGood::Known(groups) => groups.clone(),
             LastGood::Unreadable(_) => Arc::default(),
         };
-        Self { source, rules, output, last_good, in_output, telemetry }
+        Self { source, rules, output, last_good, in_output, last_whole: None, telemetry }
     }
 
     /// Refreshes at once and then at each interval. After a refresh that takes longer, the next one waits
@@ -151,20 +176,18 @@ impl<S: Source> Daemon<S> {
         let start = Instant::now();
         let learned = async {
             let snapshot = self.source.snapshot().await;
-            let derived = derive(&snapshot, &self.rules);
-            let known = stand_in(self.last_good.groups(), &snapshot, &derived);
-            (snapshot, derived, known)
+            self.follow(snapshot)
         };
         let learned = AssertUnwindSafe(learned).catch_unwind().await;
         // The panic itself has been logged by the panic hook.
-        let (snapshot, derived, known) = learned.unwrap_or_else(|_| {
+        let Learned { snapshot, derived, targets, kept } = learned.unwrap_or_else(|_| {
             let (snapshot, derived) = (Snapshot::failed(panicked()), Derived::default());
             let known = stand_in(self.last_good.groups(), &snapshot, &derived);
-            (snapshot, derived, known)
+            Learned::new(snapshot, derived, known)
         });
-        let (added, removed) = difference(&self.in_output, &known.groups);
+        let (added, removed) = difference(&self.in_output, &targets);
         // A list that is there already is not held twice.
-        let targets = if added + removed == 0 { self.in_output.clone() } else { Arc::new(known.groups) };
+        let targets = if added + removed == 0 { self.in_output.clone() } else { targets };
         let output = self.put_out(&targets, snapshot.failures.is_empty()).await;
         let took = start.elapsed();
         if !matches!(output, Outcome::LeftAlone(_)) {
@@ -173,7 +196,26 @@ impl<S: Source> Daemon<S> {
         if matches!(output, Outcome::Written(_)) {
             self.in_output = targets.clone();
         }
-        Refresh { snapshot, derived, targets, added, removed, kept: known.kept, output, took }
+        let whole = Whole { snapshot: snapshot.clone(), derived: derived.clone(), targets: targets.clone() };
+        self.last_whole = snapshot.failures.is_empty().then_some(whole);
+        Refresh { snapshot, derived, targets, added, removed, kept, output, took }
+    }
+
+    /// What follows from a snapshot. From the same one as the last time the same follows.
+    fn follow(&self, snapshot: Snapshot) -> Learned {
+        match &self.last_whole {
+            Some(Whole { snapshot: same, derived, targets }) if **same == snapshot => Learned {
+                snapshot: same.clone(),
+                derived: derived.clone(),
+                targets: targets.clone(),
+                kept: BTreeMap::new(),
+            },
+            _ => {
+                let derived = derive(&snapshot, &self.rules);
+                let known = stand_in(self.last_good.groups(), &snapshot, &derived);
+                Learned::new(snapshot, derived, known)
+            }
+        }
     }
 
     async fn put_out(&mut self, groups: &Arc<Vec<TargetGroup>>, complete: bool) -> Outcome {
@@ -220,7 +262,10 @@ fn until_next_tick(elapsed: Duration, interval: Duration) -> Duration {
 }
 
 /// How many groups of the second, sorted list are new, and how many of the first are no more.
-fn difference(old: &[TargetGroup], new: &[TargetGroup]) -> (usize, usize) {
+fn difference(old: &Arc<Vec<TargetGroup>>, new: &Arc<Vec<TargetGroup>>) -> (usize, usize) {
+    if Arc::ptr_eq(old, new) {
+        return (0, 0);
+    }
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     let (mut added, mut removed) = (0, 0);
     loop {

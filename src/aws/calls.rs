@@ -40,7 +40,7 @@ impl Default for Buckets {
         Self {
             clusters: Bucket::new(40),
             tasks: Bucket::new(80),
-            definitions: Bucket::new(40),
+            definitions: Bucket::new(45),
             instances: Bucket::new(80),
         }
     }

@@ -34,6 +34,11 @@ impl Known {
         self.tasks.get(arn).map(|seen| &seen.task)
     }
 
+    /// A task as it has been described, in the copy that is held already if it has not changed.
+    pub(super) fn same(&self, task: Arc<Task>) -> Arc<Task> {
+        self.task(task.arn.as_str()).filter(|known| **known == task).cloned().unwrap_or(task)
+    }
+
     /// How many tasks are known.
     pub(super) fn len(&self) -> usize {
         self.tasks.len()

@@ -29,7 +29,7 @@ pub(super) fn task(wire: wire::Task, details: bool, strings: &mut Strings) -> Op
         told_to_stop: wire.desired_status.as_deref() == Some("STOPPED"),
         on_managed_instance: wire.launch_type == Some(wire::LaunchType::ManagedInstances),
         container_instance: wire.container_instance_arn.map(|arn| strings.share(&arn).into()),
-        containers: wire.containers.unwrap_or_default().into_iter().filter_map(|one| container(one, strings)).collect(),
+        containers: fitting(wire.containers.unwrap_or_default(), |one| container(one, strings)),
     })
 }
 
@@ -73,7 +73,7 @@ fn container(wire: wire::Container, strings: &mut Strings) -> Option<Container> 
         last_status: TaskStatus::from_aws(wire.last_status.as_deref()),
         ipv4: interfaces.iter().find_map(|interface| address(interface.private_ipv4_address())),
         ipv6: interfaces.iter().find_map(|interface| address(interface.ipv6_address())),
-        bindings: wire.network_bindings.unwrap_or_default().iter().filter_map(binding).collect(),
+        bindings: fitting(wire.network_bindings.unwrap_or_default(), |row| binding(&row)),
     })
 }
 
@@ -96,6 +96,13 @@ fn binding(wire: &wire::NetworkBinding) -> Option<Binding> {
         container_ports,
         first_host_port,
     })
+}
+
+/// In no more memory than it takes: `collect` would make room for four.
+fn fitting<W, T>(wire: Vec<W>, read: impl FnMut(W) -> Option<T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(wire.len());
+    all.extend(wire.into_iter().filter_map(read));
+    all
 }
 
 fn port(number: i32) -> Option<u16> {

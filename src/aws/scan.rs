@@ -105,20 +105,29 @@ async fn describe(
 }
 
 impl Scan {
-    /// Each listed task with what is known of it; what is not is recorded. What can be is remembered.
+    /// Each listed task, sorted, with what is known of it; what is not is recorded. What can be is remembered.
     pub(super) fn into_listed(
         self,
         cluster: &ClusterRef,
-        known: Option<&mut Known>,
+        mut known: Option<&mut Known>,
         failures: &mut Failures,
     ) -> Vec<ListedTask> {
-        let mut listed = Vec::new();
+        let described: usize = self.described.iter().map(|batch| batch.arns.len()).sum();
+        let mut listed = Vec::with_capacity(described + self.left_alone.len());
         for Batch { arns, answer } in self.described {
             let mut answer = answer.map_err(|failure| failures.record(failure));
             for arn in arns {
                 let task = match &mut answer {
                     Err(failure) => Fetched::Unknown(*failure),
                     Ok(tasks) => match tasks.remove(&arn) {
+                        Some(Ok(Fetched::Known(task))) => {
+                            let task = match &known {
+                                Some(known) => known.same(task),
+                                None => task,
+                            };
+                            listed.push(ListedTask { arn: task.arn.clone(), task: Fetched::Known(task) });
+                            continue;
+                        }
                         Some(Ok(task)) => task,
                         Some(Err(failure)) => Fetched::Unknown(failures.record(failure)),
                         None => Fetched::Unknown(failures.record(failure::unnamed("DescribeTasks", Some(cluster)))),
@@ -127,11 +136,12 @@ impl Scan {
                 listed.push(ListedTask { arn, task });
             }
         }
-        if let Some(known) = known {
+        if let Some(known) = &mut known {
             known.learn(&listed, &self.left_alone);
         }
         let left_alone = self.left_alone.into_iter();
         listed.extend(left_alone.map(|task| ListedTask { arn: task.arn.clone(), task: Fetched::Known(task) }));
+        listed.sort_unstable_by(|one, other| one.arn.cmp(&other.arn));
         listed
     }
 }

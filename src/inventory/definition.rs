@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 
 /// A task definition revision, which never changes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskDefinition {
     /// Its family.
     pub family: Shared,
@@ -27,7 +27,7 @@ impl TaskDefinition {
 }
 
 /// A container of a task definition.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerDefinition {
     /// Its name.
     pub name: Shared,

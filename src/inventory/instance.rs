@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Shared;
 
 /// The EC2 instance that a container instance is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Where its containers are reached.
     pub address: IpAddr,
@@ -21,7 +21,7 @@ impl From<IpAddr> for Instance {
 }
 
 /// What EC2 says of an instance beyond its address.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are AWS's
 pub struct InstanceDetails {
     pub instance_id: Shared,

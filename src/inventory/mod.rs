@@ -32,7 +32,7 @@ pub enum Fetched<T, G = ()> {
 }
 
 /// What one refresh learned.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The clusters that were to be scanned, or why they are not known.
     pub clusters: Result<Vec<ClusterTasks>, FailureId>,
@@ -54,7 +54,7 @@ impl Snapshot {
 }
 
 /// The tasks of one cluster, or why they could not be listed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterTasks {
     /// The cluster as it was asked for.
     pub cluster: ClusterRef,
@@ -63,7 +63,7 @@ pub struct ClusterTasks {
 }
 
 /// A task that was listed, and what describing it gave.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedTask {
     /// The ARN from the listing.
     pub arn: TaskArn,

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::{ClusterArn, ContainerInstanceArn, Shared, TaskArn, TaskDefinitionArn};
 
 /// A described task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Its ARN.
     pub arn: TaskArn,
@@ -45,7 +45,7 @@ impl Task {
 }
 
 /// What ECS says of a task beyond what makes targets, in AWS's words.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are AWS's
 pub struct TaskDetails {
     pub availability_zone: Option<Shared>,
@@ -113,7 +113,7 @@ impl TaskStatus {
 }
 
 /// A container of a described task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// Its name, by which its definition is found.
     pub name: Shared,
