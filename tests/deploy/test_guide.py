@@ -114,7 +114,8 @@ def test_words_in_capitals_are_placeholders_or_variables_that_a_step_sets():
     # Of the agents this page compares with, of the vendor's image, and of the environment of everybody.
     theirs = {
         "ECS_PROMETHEUS_EXPORTER_PORT", "ECS_PROMETHEUS_METRICS_PATH", "CLUSTER_", "MONITORING_", "HTTP_PROXY",
-        "HTTPS_PROXY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CAPABILITY_IAM", "S3_CONFIG_LOCATION",
+        "HTTPS_PROXY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CAPABILITY_IAM",
+        "S3_CONFIG_LOCATION",
     }  # fmt: skip
     words = set(re.findall(r"\b(?!ECS_DISCOVERY_WEB)[A-Z]+_[A-Z_]*\b", GUIDE)) - set_here - ours - theirs
     assert words - set(placeholders()) == set()
@@ -129,7 +130,8 @@ def test_meta_labels_are_as_the_readme_has_them():
     [only_there] = [there for there, here in table if here == "none"]
     [differs] = [there for there, here in table if here == "also `host`"]
     on_instances = {name for name in whose if "_ec2_" in name}
-    assert set(codes(same)) | on_instances | {codes(differs)[0]} == {name for name, who in whose.items() if who == "native"}
+    native = {name for name, who in whose.items() if who == "native"}
+    assert set(codes(same)) | on_instances | {codes(differs)[0]} == native
     assert set(codes(only_here)) == {name for name, who in whose.items() if who == "ours"}
     assert not set(codes(only_there)) & set(whose)
     for name in {code for _, _, here in rows(OTHERS) for code in codes(here)} | set(codes(same)):
@@ -318,11 +320,11 @@ WRONG = "When something is wrong"
 
 # Containers, members and pages of other parts of this page; none is something that a program says.
 NAMES = {
-    "config", "prometheus", "exit code", "stoppedReason", "reason", "/targets", "taskRoleArn", "error", "skipped", "err",
-    "task_arn", "container_arn", "task_revision", "-explain",
+    "config", "prometheus", "stoppedReason", "reason", "/targets", "taskRoleArn", "skipped", "task_arn",
+    "container_arn", "task_revision",
 }  # fmt: skip
 
-# Said by AWS, by FireLens's Fluent Bit (plugins/out_http/http.c) and by Thanos Receive: nobody here can make them say it.
+# Said by AWS, by FireLens's Fluent Bit (plugins/out_http/http.c) and by Thanos Receive: none of them runs here.
 FROM_DOCUMENTATION = {
     "ResourceInitializationError", "unable to pull secrets", "CannotPullContainerError", "OutOfMemoryError",
     "HTTP status=401", "no upstream connections available", 'err="server returned HTTP status 409 Conflict',
@@ -419,9 +421,10 @@ def ours(programs, directory):
     binary = programs["ECS_DISCOVERY_BIN"]
     nowhere = {"AWS_EC2_METADATA_DISABLED": "true"}
     dead = "http://127.0.0.1:9"
-    task_role = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role", "AWS_REGION": REGION, "HTTP_PROXY": dead, "HTTPS_PROXY": dead}
+    proxy = {"HTTP_PROXY": dead, "HTTPS_PROXY": dead}
+    task_role = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role", "AWS_REGION": REGION, **proxy}
     keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": REGION, "AWS_ENDPOINT_URL": dead}
-    [asked] = [containers(ECS / "task-definition.json")["ecs-discovery"]["healthCheck"]["command"]]
+    asked = containers(ECS / "task-definition.json")["ecs-discovery"]["healthCheck"]["command"]
     for flags, environment in (
         (["-config.scrape-times=1"], nowhere),
         (["-config.scrape-times=1"], nowhere | {"AWS_REGION": REGION}),
