@@ -109,7 +109,7 @@ fn short_form() -> Outcome<()> {
         binary: binary()?,
         tasks: 300,
         refreshes: 4,
-        interval: Duration::from_millis(500),
+        interval: Duration::from_secs(1),
         latency: Duration::from_millis(1),
         flags: Vec::new(),
     };
