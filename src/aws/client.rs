@@ -118,9 +118,7 @@ async fn check_credentials(shared: &SdkConfig) -> Result<(), StartError> {
         return Err(StartError::NoCredentials(places()));
     };
     match provider.provide_credentials().await {
-        Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
-            Err(StartError::NoCredentials(failure::chain(&error)))
-        }
+        Err(CredentialsError::CredentialsNotLoaded(_)) => Err(StartError::NoCredentials(places())),
         Err(error @ CredentialsError::InvalidConfiguration(_)) => Err(StartError::Unusable(failure::chain(&error))),
         _ => Ok(()),
     }

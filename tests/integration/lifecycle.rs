@@ -97,8 +97,11 @@ fn what_makes_aws_unusable_ends_it_at_the_start() {
     let without_keys = |scene: Scene| scene.env("AWS_ACCESS_KEY_ID", "").env("AWS_SECRET_ACCESS_KEY", "");
     let cases: [(Scene, &str); 5] = [
         (small().env("AWS_REGION", ""), "no AWS region: set -config.region"),
-        (without_keys(small()), "no AWS credentials"),
-        (without_keys(small()).flag("-config.role-arn=arn:aws:iam::1:role/x"), "no AWS credentials"),
+        (without_keys(small()), "no AWS credentials in the environment, the profile \"default\", a web identity,"),
+        (
+            without_keys(small()).flag("-config.role-arn=arn:aws:iam::1:role/x"),
+            "no AWS credentials in the environment, the profile \"default\", a web identity,",
+        ),
         (small().env("AWS_MAX_ATTEMPTS", "0"), "AWS_MAX_ATTEMPTS=0"),
         (small().env("AWS_MAX_ATTEMPTS", "many"), "AWS_MAX_ATTEMPTS=many"),
     ];
