@@ -4,7 +4,7 @@
 #
 # amd64 and arm64, each built on its own kind: natively, or under emulation by
 # `docker buildx build --platform linux/arm64 .`. Nothing here needs BuildKit: Docker's classic builder
-# and buildah will do. Compiling aws-sdk-ec2 takes about 9 GB of memory.
+# and buildah will do. Compiling aws-sdk-ec2 takes about 7 GB of memory.
 # tests/image builds it and tries it out.
 
 # At least the rust-version of Cargo.toml. The slim image brings what ring (the cryptography
