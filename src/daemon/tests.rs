@@ -273,3 +273,19 @@ async fn a_file_that_cannot_be_written_is_tried_again() {
     assert_eq!(fixture.tasks().unwrap(), ["a"]);
     assert_eq!(std::fs::read_dir(fixture.directory.path()).unwrap().count(), 1, "no litter");
 }
+
+#[tokio::test]
+async fn what_follows_from_the_same_snapshot_is_held_once() {
+    let steps = [running(&["a", "b"]), running(&["a", "b"]), unlisted(), running(&["a", "b"]), running(&["a"])];
+    let (fixture, script) = (Fixture::new(), Script::of(steps.map(Step::Learns)));
+    let mut daemon = fixture.daemon(&script);
+    let (first, second) = (daemon.refresh_once().await, daemon.refresh_once().await);
+    assert!(Arc::ptr_eq(&first.derived, &second.derived) && Arc::ptr_eq(&first.targets, &second.targets));
+    assert_eq!((second.added, second.removed), (0, 0));
+    let failed = daemon.refresh_once().await;
+    assert_eq!((failed.derived.groups.len(), failed.targets.len(), failed.kept.len()), (0, 2, 1));
+    let (again, changed) = (daemon.refresh_once().await, daemon.refresh_once().await);
+    assert_eq!((again.derived.groups.len(), again.targets.len(), again.kept.len()), (2, 2, 0));
+    assert_eq!((changed.targets.len(), changed.removed), (1, 1));
+    assert_eq!(fixture.tasks(), Some(vec!["a".to_owned()]));
+}
