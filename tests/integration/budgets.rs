@@ -1,7 +1,9 @@
 //! Which calls are made, and how many: in the first refresh, and in each later one.
 
 use serde_json::Value;
-use simaws::{Calls, Cluster, Container, ContainerInstance, Instance, Options, Task, TaskDefinition, World};
+use simaws::{
+    Calls, Cluster, Container, ContainerInstance, Fault, FaultKind, Instance, Options, Task, TaskDefinition, World,
+};
 
 use crate::fixtures::{PORT_LABEL, address, exporter, fargate, on_bridge, on_fargate, two_clusters};
 use crate::harness::{Ended, Scene};
@@ -201,4 +203,25 @@ fn a_cold_start_with_many_definitions_is_slow_rather_than_throttled() {
     assert_eq!(scene.run().code, Some(0));
     assert_eq!((scene.groups().len(), scene.aws.calls().throttled()), (120, 0));
     assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 120);
+}
+
+/// Somebody else uses the whole quota: the calls of one round show it, and the rest of their kind is left for later.
+#[test]
+fn a_service_that_only_throttles_is_not_asked_on_and_on() {
+    const AT_ONCE: usize = 16;
+    const ATTEMPTS: usize = 5;
+    let mut world = World::default();
+    let mut prod = Cluster::new("prod");
+    for n in 0..100 {
+        let definition = exporter(&format!("web-{n}"), 1, "awsvpc");
+        prod.add_task(on_fargate(&format!("t-{n}"), &definition.name(), &address(n)));
+        world.add_task_definition(definition);
+    }
+    let mut scene = Scene::of(world.with_cluster(prod)).flag("-config.cluster=prod").flag("-config.scrape-times=1");
+    scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Throttle));
+    let ended = scene.run();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("GivenUp"), "{}", ended.stderr);
+    let attempts = scene.aws.calls().get("ecs:DescribeTaskDefinition");
+    assert!((AT_ONCE..=2 * AT_ONCE * ATTEMPTS).contains(&attempts), "{attempts}");
 }
