@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::file_sd::{Format, TargetGroup, parse, render, write};
 use crate::last_good::are_ours;
-use crate::writer::{FileWriter, WriteError, Written};
+use crate::writer::{FileWriter, Stamp, WriteError, Written};
 
 /// An output and what it takes to write there.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum Output {
         writer: FileWriter,
         /// Its format.
         format: Format,
+        /// What was put there last, and the file as it was after that.
+        last: Option<(Arc<Vec<TargetGroup>>, Stamp)>,
     },
     /// Nowhere.
     Nowhere,
@@ -47,14 +49,14 @@ impl Output {
                 if leftovers > 0 {
                     tracing::info!(leftovers, "removed temporary files of an earlier run");
                 }
-                Self::File { writer, format: *format }
+                Self::File { writer, format: *format, last: None }
             }
         }
     }
 
     /// The groups that are there already.
     pub fn earlier(&self) -> Earlier {
-        let Self::File { writer, format } = self else { return Earlier::Nothing };
+        let Self::File { writer, format, .. } = self else { return Earlier::Nothing };
         let groups = match writer.read() {
             Ok(None) => return Earlier::Nothing,
             Ok(Some(bytes)) => parse(&bytes, *format),
@@ -74,9 +76,21 @@ impl Output {
     pub async fn put(&mut self, groups: &Arc<Vec<TargetGroup>>, touch: bool) -> Result<Written, WriteError> {
         match self {
             Self::Nowhere => Ok(Written::Unchanged),
-            Self::File { writer, format } => {
-                let (writer, groups, format) = (writer.clone(), groups.clone(), *format);
-                apart(move || writer.write(&|out| write(&groups, format, out), touch)).await
+            Self::File { writer, format, last } => {
+                let unchanged = last.take().filter(|(same, _)| Arc::ptr_eq(same, groups)).map(|(_, stamp)| stamp);
+                let (writer, content, format) = (writer.clone(), groups.clone(), *format);
+                let (written, stamp) = apart(move || {
+                    // What has not changed need not be rendered to be compared.
+                    let written = if unchanged.is_some() && writer.stamp() == unchanged && (!touch || writer.touch()) {
+                        Written::Unchanged
+                    } else {
+                        writer.write(&|out| write(&content, format, out), touch)?
+                    };
+                    Ok((written, writer.stamp()))
+                })
+                .await?;
+                *last = stamp.map(|stamp| (groups.clone(), stamp));
+                Ok(written)
             }
             Self::Stdout(last) => {
                 let bytes = render(groups, Format::Yaml);

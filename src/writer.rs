@@ -45,6 +45,15 @@ pub enum Written {
     Unchanged,
 }
 
+/// What differs once anybody has written to a file, or put another one in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    place: (u64, u64),
+    size: u64,
+    /// When it or what is said of it was last changed: nobody can set that.
+    changed: (i64, i64),
+}
+
 /// Why the file could not be written. The old one is untouched.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}{}", path.display(), hint.as_deref().unwrap_or_default())]
@@ -106,6 +115,17 @@ impl FileWriter {
         }
         self.replace(&path, content)?;
         Ok(Written::Replaced)
+    }
+
+    /// By what a change of the file shows; none where there is no file.
+    pub fn stamp(&self) -> Option<Stamp> {
+        let file = fs::metadata(&self.path).ok()?;
+        Some(Stamp { place: (file.dev(), file.ino()), size: file.size(), changed: (file.ctime(), file.ctime_nsec()) })
+    }
+
+    /// Moves the file's modification time. Whether that went well.
+    pub fn touch(&self) -> bool {
+        move_modification_time(&self.path).is_ok()
     }
 
     /// Removes the temporary files of a predecessor that was killed while it wrote. Returns how many.

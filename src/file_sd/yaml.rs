@@ -12,6 +12,9 @@ use super::TargetGroup;
 /// Words that stand for a boolean, null or a key of its own in some version of YAML.
 const WORDS: [&str; 12] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];
 
+/// The length of the longest of them.
+const LONGEST_WORD: usize = 8;
+
 /// Writes the groups as a YAML document.
 pub(super) fn write(groups: &[TargetGroup], out: &mut dyn io::Write) -> io::Result<()> {
     if groups.is_empty() {
@@ -80,7 +83,7 @@ fn is_plain(text: &str) -> bool {
     starts_well
         && text.bytes().all(fine)
         && !text.ends_with(':')
-        && !WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
+        && (text.len() > LONGEST_WORD || !WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)))
 }
 
 /// Whether a character may stand between single quotes: it is printable and no line break.
@@ -110,6 +113,11 @@ fn escaped(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_word_is_longer_than_the_longest() {
+        assert_eq!(WORDS.iter().map(|word| word.len()).max(), Some(LONGEST_WORD));
+    }
 
     #[test]
     fn text_is_quoted_unless_it_can_be_nothing_else() {

@@ -262,6 +262,28 @@ fn what_a_killed_predecessor_left_is_removed_at_the_start() {
     assert_eq!(now, expected);
 }
 
+/// A world that does not change is not rendered again; that must not hide what others do to the file.
+#[test]
+fn what_others_do_to_the_file_is_put_right() {
+    let mut scene = small();
+    scene.start_with(&[ONE]);
+    scene.after_refreshes(2);
+    let ours = scene.bytes().unwrap();
+    let put_right = |scene: &Scene, what: &str| until(what, || scene.bytes().as_ref() == Some(&ours));
+    let same_size = vec![b'x'; ours.len()];
+    fs::write(scene.file(), same_size).unwrap();
+    put_right(&scene, "what was written into it is gone");
+    scene.after_refreshes(2);
+    fs::remove_file(scene.file()).unwrap();
+    put_right(&scene, "it is there again");
+    scene.after_refreshes(2);
+    let other = scene.directory().join("other");
+    fs::write(&other, "[]\n").unwrap();
+    fs::rename(&other, scene.file()).unwrap();
+    put_right(&scene, "another file in its place is replaced");
+    scene.stop();
+}
+
 #[test]
 fn the_default_file_is_in_the_working_directory() {
     let mut scene = small().flag("-config.write-to=ecs_file_sd.yml").flag("-config.scrape-times=1");
