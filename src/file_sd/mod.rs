@@ -141,7 +141,7 @@ pub fn render(groups: &[TargetGroup], format: Format) -> Vec<u8> {
     bytes
 }
 
-/// Reads what [`write`] or the original program wrote, strictly: a field that Prometheus does not know
+/// Reads what [`write()`] or the original program wrote, strictly: a field that Prometheus does not know
 /// is an error. An empty file has no groups.
 pub fn parse(bytes: &[u8], format: Format) -> Result<Vec<TargetGroup>, String> {
     let mut strings = Strings::default();
