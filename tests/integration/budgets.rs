@@ -225,3 +225,21 @@ fn a_service_that_only_throttles_is_not_asked_on_and_on() {
     let attempts = scene.aws.calls().get("ecs:DescribeTaskDefinition");
     assert!((AT_ONCE..=2 * AT_ONCE * ATTEMPTS).contains(&attempts), "{attempts}");
 }
+
+/// While nobody could tell which tasks there are, anything may have happened to them.
+#[test]
+fn after_a_failed_listing_every_task_is_described_at_once() {
+    let mut scene = Scene::of(fargate(250)).flag("-config.cluster=prod");
+    scene.start();
+    scene.after_refreshes(2);
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied));
+    scene.until_failed("ListTasks", "AccessDeniedException");
+    scene.after_refreshes(1);
+    scene.aws.take_calls();
+    scene.aws.clear_faults();
+    scene.after_refreshes(3);
+    let requests = scene.aws.calls().requests("ecs:DescribeTasks");
+    let described: Vec<usize> = requests.iter().map(|request| request["tasks"].as_array().unwrap().len()).collect();
+    assert_eq!((described[..3].iter().sum::<usize>(), described[3]), (250, 100), "{described:?}");
+    scene.stop();
+}
