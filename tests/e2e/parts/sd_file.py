@@ -20,6 +20,11 @@ def read(path):
     return parse(path.read_bytes(), path.suffix)
 
 
+def with_cache(path):
+    """The names of the file and of the cache beside it: all that a program leaves in the directory."""
+    return [f".{path.name}.cache", path.name]
+
+
 def in_order(groups):
     return sorted(groups, key=lambda group: json.dumps(group, sort_keys=True))
 
