@@ -9,10 +9,11 @@ from .process import Process, bare_environment
 
 
 class Moto(Process):
+    trust = None
+
     def __init__(self, directory, authority=None):
         """With an authority (of trustme) over TLS, with a certificate that it has signed."""
         argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-        self.trust = None
         if authority:
             certificate = directory / "moto.pem"
             authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
