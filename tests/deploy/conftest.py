@@ -14,6 +14,7 @@ from parts import prometheus as stock  # noqa: E402
 from parts.account import TESTING  # noqa: E402
 from parts.discovery import Discovery  # noqa: E402
 from parts.moto import Moto  # noqa: E402
+from parts.process import forget_settings  # noqa: E402
 from simaws import SimAws  # noqa: E402
 
 PROMETHEUS_PROGRAMS = stock.installed()
@@ -29,11 +30,7 @@ def pytest_configure(config):
         config.programs[variable] = Path(binary).resolve()
     if not PROMETHEUS_PROGRAMS:
         raise pytest.UsageError("no prometheus with promtool found; `tests/run deploy` gets one from Debian")
-    # boto3 and urllib must not be led elsewhere by the settings of whoever runs the tests.
-    for name in list(os.environ):
-        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
-            del os.environ[name]
-    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    forget_settings()
 
 
 def pytest_report_header():

@@ -14,6 +14,7 @@ from parts.browser import Browser  # noqa: E402
 from parts.discovery import Discovery  # noqa: E402
 from parts.exporter import Exporter, Road  # noqa: E402
 from parts.moto import Moto  # noqa: E402
+from parts.process import forget_settings  # noqa: E402
 from parts.prometheus import Prometheus  # noqa: E402
 from parts.stack import Stack  # noqa: E402
 
@@ -30,11 +31,7 @@ def pytest_configure(config):
     config.binary = Path(binary).resolve()
     # Told to end, the suite still ends what it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # boto3 and urllib must not be led elsewhere by the settings of whoever runs the tests.
-    for name in list(os.environ):
-        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
-            del os.environ[name]
-    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    forget_settings()
 
 
 def _versions():

@@ -12,6 +12,14 @@ def bare_environment(home, **more):
     return {"PATH": os.environ["PATH"], "HOME": str(home), **more}
 
 
+def forget_settings():
+    """No AWS_* or proxy settings of whoever runs the tests lead boto3 and urllib elsewhere: they run in the tests themselves."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
 class Process:
     def __init__(self, argv, log, env, umask=0o022):
         self.log = log
