@@ -13,7 +13,7 @@ def bare_environment(home, **more):
 
 
 def forget_settings():
-    """No AWS_* or proxy settings of whoever runs the tests lead boto3 and urllib elsewhere: they run in the tests themselves."""
+    """No AWS_* or proxy settings of whoever runs the tests lead boto3 and urllib, which run in them, elsewhere."""
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             del os.environ[name]
