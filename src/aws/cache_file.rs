@@ -62,12 +62,13 @@ impl CacheFile {
         (Self { writer, written_at: 0, writing: None, failed: false }, kept)
     }
 
-    /// Keeps this, where something has been learned since the last time. Does not wait for the disk.
+    /// Keeps this, where something has been learned since the last time. Does not wait for the disk: what a slow one is
+    /// still busy with is for the next time.
     pub(super) async fn keep(&mut self, learned: u64, kept: impl FnOnce() -> Kept) {
-        if let Some(writing) = self.writing.take() {
+        if let Some(writing) = self.writing.take_if(|writing| writing.is_finished()) {
             self.report(writing.await.ok());
         }
-        if learned == self.written_at && !self.failed {
+        if self.writing.is_some() || (learned == self.written_at && !self.failed) {
             return;
         }
         self.written_at = learned;

@@ -117,31 +117,29 @@ impl Scan {
         for Batch { arns, answer } in self.described {
             let mut answer = answer.map_err(|failure| failures.record(failure));
             for arn in arns {
-                let task = match &mut answer {
+                let task = match answer.as_mut().map(|tasks| tasks.remove(&arn)) {
                     Err(failure) => Fetched::Unknown(*failure),
-                    Ok(tasks) => match tasks.remove(&arn) {
-                        Some(Ok(Fetched::Known(task))) => {
-                            let task = match &known {
-                                Some(known) => known.same(task),
-                                None => task,
-                            };
-                            listed.push(ListedTask { arn: task.arn.clone(), task: Fetched::Known(task) });
-                            continue;
-                        }
-                        Some(Ok(task)) => task,
-                        Some(Err(failure)) => Fetched::Unknown(failures.record(failure)),
-                        None => Fetched::Unknown(failures.record(failure::unnamed("DescribeTasks", Some(cluster)))),
-                    },
+                    Ok(Some(Ok(task))) => task,
+                    Ok(Some(Err(failure))) => Fetched::Unknown(failures.record(failure)),
+                    Ok(None) => Fetched::Unknown(failures.record(failure::unnamed("DescribeTasks", Some(cluster)))),
                 };
-                listed.push(ListedTask { arn, task });
+                listed.push(match (task, &known) {
+                    (Fetched::Known(task), Some(known)) => with_its_arn(known.same(task)),
+                    (Fetched::Known(task), None) => with_its_arn(task),
+                    (task, _) => ListedTask { arn, task },
+                });
             }
         }
         if let Some(known) = &mut known {
             known.learn(&listed, &self.left_alone);
         }
-        let left_alone = self.left_alone.into_iter();
-        listed.extend(left_alone.map(|task| ListedTask { arn: task.arn.clone(), task: Fetched::Known(task) }));
+        listed.extend(self.left_alone.into_iter().map(with_its_arn));
         listed.sort_unstable_by(|one, other| one.arn.cmp(&other.arn));
         listed
     }
+}
+
+/// The ARN that the task holds already, not a copy of it.
+fn with_its_arn(task: Arc<Task>) -> ListedTask {
+    ListedTask { arn: task.arn.clone(), task: Fetched::Known(task) }
 }
