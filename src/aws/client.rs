@@ -1,6 +1,5 @@
 //! The clients: as whom, where, how long and how often.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
@@ -13,7 +12,6 @@ use aws_smithy_http_client as http;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use futures_util::FutureExt;
 
 use super::{failure, region, role};
 use crate::config::AwsConfig;
@@ -58,15 +56,12 @@ pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
         .region(region)
+        .retry_config(retry(std::env::var("AWS_MAX_ATTEMPTS").ok().as_deref())?)
         .timeout_config(timeouts.build());
     if let Ok(name) = AppName::new("ecs-discovery") {
         loader = loader.app_name(name);
     }
-    check_attempts(std::env::var("AWS_MAX_ATTEMPTS").ok().as_deref())?;
-    // The SDK panics on settings that it does not take, in profiles too (aws-config, `RetryConfig` provider).
-    let shared =
-        AssertUnwindSafe(loader.load()).catch_unwind().await.map_err(|panic| StartError::Unusable(said(&*panic)))?;
-    let shared = shared.to_builder().retry_config(retry(&shared)).build();
+    let shared = loader.load().await;
     check_credentials(&shared).await?;
     let shared = match &config.role {
         Some(role) => role::assume(role, shared).await,
@@ -89,21 +84,18 @@ fn https_client() -> SharedHttpClient {
     })
 }
 
-/// The standard mode whatever the environment says: the adaptive one makes a client wait for half a minute
-/// once it has been throttled. More attempts than ours are the user's to ask for (AWS_MAX_ATTEMPTS).
-fn retry(shared: &SdkConfig) -> RetryConfig {
-    let asked = shared.retry_config().map_or(0, RetryConfig::max_attempts);
-    RetryConfig::standard().with_max_attempts(asked.max(ATTEMPTS)).with_initial_backoff(Duration::from_millis(500))
-}
-
-/// The setting that people do get wrong, said in a line of our own.
-fn check_attempts(setting: Option<&str>) -> Result<(), StartError> {
-    match setting.map(|text| (text, text.trim().parse::<u32>())) {
-        None | Some((_, Ok(1..))) => Ok(()),
+/// The standard mode whatever the environment says: the adaptive one makes a client wait for half a minute once it has
+/// been throttled. More attempts than ours are the user's to ask for (`AWS_MAX_ATTEMPTS`). Left to itself the SDK reads
+/// profiles too, and panics on what it does not take there (aws-config, `default_provider::retry_config`).
+fn retry(attempts: Option<&str>) -> Result<RetryConfig, StartError> {
+    let attempts = match attempts.map(|text| (text, text.trim().parse::<u32>())) {
+        None => ATTEMPTS,
+        Some((_, Ok(asked @ 1..))) => asked.max(ATTEMPTS),
         Some((text, _)) => {
-            Err(StartError::Unusable(format!("AWS_MAX_ATTEMPTS={text}: want a whole number above zero")))
+            return Err(StartError::Unusable(format!("AWS_MAX_ATTEMPTS={text}: want a whole number above zero")));
         }
-    }
+    };
+    Ok(RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(Duration::from_millis(500)))
 }
 
 /// A retry quota of our own for each service. The SDK's is for the whole process and hardly ever refills:
@@ -130,22 +122,22 @@ fn places() -> String {
     format!("the environment, the profile {profile:?}, a web identity, the container, or the EC2 instance")
 }
 
-/// What a panic said.
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "unknown".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_a_whole_number_above_zero() {
-        for (setting, fine) in
-            [(None, true), (Some("3"), true), (Some("0"), false), (Some("x"), false), (Some("-1"), false)]
-        {
-            assert_eq!(check_attempts(setting).is_ok(), fine, "{setting:?}");
+    fn attempts_are_a_whole_number_above_zero_and_no_fewer_than_ours() {
+        let attempts = |setting| retry(setting).ok().map(|config| config.max_attempts());
+        for (setting, want) in [
+            (None, Some(ATTEMPTS)),
+            (Some("3"), Some(ATTEMPTS)),
+            (Some("12"), Some(12)),
+            (Some("0"), None),
+            (Some("x"), None),
+            (Some("-1"), None),
+        ] {
+            assert_eq!(attempts(setting), want, "{setting:?}");
         }
     }
 }
