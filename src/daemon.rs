@@ -3,16 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use tokio::time;
 
 use crate::config::{RefreshConfig, Rules};
 use crate::file_sd::TargetGroup;
-use crate::inventory::{ClusterTasks, Failure, FailureId, ListedTask, Snapshot};
+use crate::inventory::{ClusterTasks, FailureId, ListedTask, Snapshot};
 use crate::last_good::{Known, stand_in};
 use crate::output::{Earlier, Output};
 use crate::targets::{Derived, derive};
@@ -174,17 +172,8 @@ impl<S: Source> Daemon<S> {
     /// One refresh: learn, derive, stand in, write.
     pub async fn refresh_once(&mut self) -> Refresh {
         let start = Instant::now();
-        let learned = async {
-            let snapshot = self.source.snapshot().await;
-            self.follow(snapshot)
-        };
-        let learned = AssertUnwindSafe(learned).catch_unwind().await;
-        // The panic itself has been logged by the panic hook.
-        let Learned { snapshot, derived, targets, kept } = learned.unwrap_or_else(|_| {
-            let (snapshot, derived) = (Snapshot::failed(panicked()), Derived::default());
-            let known = stand_in(self.last_good.groups(), &snapshot, &derived);
-            Learned::new(snapshot, derived, known)
-        });
+        let snapshot = self.source.snapshot().await;
+        let Learned { snapshot, derived, targets, kept } = self.follow(snapshot);
         let (added, removed) = difference(&self.in_output, &targets);
         // A list that is there already is not held twice.
         let targets = if added + removed == 0 { self.in_output.clone() } else { targets };
@@ -240,18 +229,6 @@ impl LastGood {
             Self::Known(groups) => groups,
             Self::Unreadable(_) => &[],
         }
-    }
-}
-
-fn panicked() -> Failure {
-    Failure {
-        operation: "refresh",
-        cluster: None,
-        code: "Panic".into(),
-        message: "a defect in this program, please report it".into(),
-        request_id: None,
-        calls: 1,
-        transient: false,
     }
 }
 

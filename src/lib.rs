@@ -15,6 +15,7 @@
 //! * [`file_sd`]: target groups as YAML or JSON, and back.
 //! * [`output`] and [`writer`]: where they go, and the atomic replacement of a file.
 //! * [`daemon`]: when to do all this, and what to do when a part of it fails.
+//! * [`panics`]: what becomes of the program when a part of it panics.
 //! * [`telemetry`]: watches from outside: logs and metrics.
 //! * [`explain`]: why each container is or is not a target, for people and machines.
 //! * [`web`]: metrics, health, HTTP service discovery and a page, where asked to; on [`http`].
@@ -29,6 +30,7 @@ pub mod http;
 pub mod inventory;
 pub mod last_good;
 pub mod output;
+pub mod panics;
 pub mod targets;
 pub mod telemetry;
 pub mod web;
@@ -81,19 +83,32 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
 async fn discover(config: Config) -> Result<(), Error> {
     let telemetry = Arc::new(Telemetry::new(config.web.is_some()));
+    let panics = panics::so_far();
+    telemetry.panicked(panics);
     let web = match &config.web {
         Some(web) => Some((listen(web).await?, app(web, &config, &telemetry))),
         None => None,
     };
     let output = output::Output::open(&config.output);
     let mut daemon = start(&config, output, telemetry).await?;
+    let refreshes = async {
+        if config.refresh.limit.is_none() {
+            panics::start_over_from_now_on();
+        }
+        if panics > 0 {
+            // The same refresh may panic again: AWS is asked no more often for that.
+            tracing::warn!(panics, next_refresh = ?config.refresh.interval, "started over after a panic");
+            tokio::time::sleep(config.refresh.interval).await;
+        }
+        daemon.run(config.refresh).await
+    };
     match web {
         // The endpoints live and die with the loop.
         Some((listener, app)) => tokio::select! {
-            ended = daemon.run(config.refresh) => Ok(ended?),
+            ended = refreshes => Ok(ended?),
             () = web::serve(listener, app) => Ok(()),
         },
-        None => Ok(daemon.run(config.refresh).await?),
+        None => Ok(refreshes.await?),
     }
 }
 

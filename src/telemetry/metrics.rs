@@ -26,7 +26,7 @@ use crate::writer::Written;
 const PREFIX: &str = "ecs_discovery";
 
 /// Where a refresh can fail, by what `refresh_failures_total` calls it.
-const STAGES: [(&str, &str); 8] = [
+const STAGES: [(&str, &str); 7] = [
     ("AssumeRole", "assume_role"),
     ("ListClusters", "list_clusters"),
     ("ListTasks", "list_tasks"),
@@ -34,11 +34,13 @@ const STAGES: [(&str, &str); 8] = [
     ("DescribeTaskDefinition", "describe_task_definition"),
     ("DescribeContainerInstances", "describe_container_instances"),
     ("DescribeInstances", "describe_instances"),
-    ("refresh", "panic"),
 ];
 
 /// The stage of putting the targets out.
 const WRITE: &str = "write";
+
+/// No stage, but what ended a refresh just as well.
+const PANIC: &str = "panic";
 
 /// The caches.
 const CACHES: [&str; 3] = ["task_definitions", "container_instances", "instances"];
@@ -173,7 +175,7 @@ impl Metrics {
 
     /// A series that appears only with its first event cannot be alerted on.
     fn start_every_series(&self) {
-        for stage in STAGES.iter().map(|(_, stage)| *stage).chain([WRITE]) {
+        for stage in STAGES.iter().map(|(_, stage)| *stage).chain([WRITE, PANIC]) {
             start(&self.refresh_failures, &ByStage { stage });
         }
         for reason in SkipReason::CODES {
@@ -190,6 +192,11 @@ impl Metrics {
         for cache in CACHES {
             start(&self.cache_entries, &ByCache { cache });
         }
+    }
+
+    /// So many panics before this process.
+    pub(super) fn panicked(&self, times: u64) {
+        self.refresh_failures.get_or_create(&ByStage { stage: PANIC }).inc_by(times);
     }
 
     pub(super) fn refreshed(&self, refresh: &Refresh) {

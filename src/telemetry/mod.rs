@@ -56,6 +56,11 @@ impl Telemetry {
         Self { asked_for, metrics: Metrics::new(), board: Mutex::new(board), mistakes: Mutex::default() }
     }
 
+    /// The program has started over after a panic, so many times by now.
+    pub fn panicked(&self, times: u64) {
+        self.metrics.panicked(times);
+    }
+
     /// The targets of an earlier run have been read back.
     pub fn restored(&self, targets: &Arc<Vec<TargetGroup>>) {
         let mut board = self.lock();

@@ -32,6 +32,15 @@ const ORDINARY_USER: u32 = 65_532;
 const ENDS: [&str; 5] =
     ["targets unchanged", "targets written", "targets not written", "existing file left alone", "nothing written"];
 
+/// The environment variable with the flags, one a line, of a program that is played by a test.
+const FLAGS_OF_THE_UNDERSTUDY: &str = "FLAGS";
+
+/// The flags for the test that plays the program; none where it is not run for that.
+pub(crate) fn flags_of_the_understudy() -> Option<Vec<OsString>> {
+    let flags = std::env::var(FLAGS_OF_THE_UNDERSTUDY).ok()?;
+    Some(flags.lines().map(OsString::from).collect())
+}
+
 /// Waits until the condition holds. The only place where anything here waits for time to pass.
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -61,6 +70,7 @@ pub(crate) struct Scene {
     shell: Option<String>,
     stdout_is_read: bool,
     user: Option<(u32, TempDir)>,
+    understudy: Option<&'static str>,
     program: Option<Program>,
     ended: Option<Ended>,
 }
@@ -86,6 +96,7 @@ impl Scene {
             shell: None,
             stdout_is_read: true,
             user: None,
+            understudy: None,
             program: None,
             ended: None,
         }
@@ -136,6 +147,12 @@ impl Scene {
         self.user.insert((ORDINARY_USER, home)).0
     }
 
+    /// Lets a test of this test program play the program; it gets its flags from [`flags_of_the_understudy`].
+    pub(crate) fn played_by(mut self, test: &'static str) -> Self {
+        self.understudy = Some(test);
+        self
+    }
+
     /// The directory that the file is in.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -161,8 +178,15 @@ impl Scene {
         assert!(self.program.is_none(), "the program runs already");
         let mut flags = vec![format!("-config.write-to={}", self.file.display())];
         flags.extend_from_slice(&self.flags);
+        if let Some(test) = self.understudy {
+            self.environment.insert(FLAGS_OF_THE_UNDERSTUDY.into(), flags.join("\n").into());
+            flags = ["--ignored", "--exact", test, "--nocapture"].map(str::to_owned).into();
+        }
         let copy = self.user.as_ref().map(|(_, home)| home.path().join("ecs-discovery").into_os_string());
-        let binary = copy.unwrap_or_else(|| program::BINARY.into());
+        let binary = match self.understudy {
+            Some(_) => std::env::current_exe().unwrap().into_os_string(),
+            None => copy.unwrap_or_else(|| program::BINARY.into()),
+        };
         let mut command = program::command(&binary, self.shell.as_deref(), self.user.as_ref().map(|(user, _)| *user));
         command.args(flags).env_clear().envs(&self.environment).current_dir(self.directory());
         self.program = Some(Program::start(command, self.stdout_is_read));

@@ -12,6 +12,7 @@
 //! | [`cache`] | what outlives a restart beside the file |
 //! | [`web`] | metrics, health, HTTP service discovery, the page; clients that behave badly |
 //! | [`healthcheck`] | what a container without a shell asks with |
+//! | [`panics`] | a defect of ours costs a refresh, and no more |
 //! | [`explain`] | why each container is or is not a target |
 //! | [`environment`] | the flags as environment variables, and the external id of a role |
 //! | [`harness`], [`fixtures`] | the parts put together; the worlds |
@@ -36,6 +37,7 @@ mod healthcheck;
 mod histories;
 mod lifecycle;
 mod output;
+mod panics;
 mod refusals;
 mod restart;
 mod web;
