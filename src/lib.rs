@@ -41,7 +41,7 @@ use std::io;
 use std::sync::Arc;
 
 use cli::ExplainFormat;
-use config::{Config, WebConfig};
+use config::{Config, RefreshConfig, WebConfig};
 use daemon::Daemon;
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
@@ -84,7 +84,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 async fn discover(config: Config) -> Result<(), Error> {
     let telemetry = Arc::new(Telemetry::new(config.web.is_some()));
     let panics = panics::so_far();
-    telemetry.panicked(panics);
+    if panics > 0 {
+        telemetry.panicked(panics);
+    }
     let web = match &config.web {
         Some(web) => Some((listen(web).await?, app(web, &config, &telemetry))),
         None => None,
@@ -92,14 +94,7 @@ async fn discover(config: Config) -> Result<(), Error> {
     let output = output::Output::open(&config.output);
     let mut daemon = start(&config, output, telemetry).await?;
     let refreshes = async {
-        if config.refresh.limit.is_none() {
-            panics::start_over_from_now_on();
-        }
-        if panics > 0 {
-            // The same refresh may panic again: AWS is asked no more often for that.
-            tracing::warn!(panics, next_refresh = ?config.refresh.interval, "started over after a panic");
-            tokio::time::sleep(config.refresh.interval).await;
-        }
+        survive_panics(panics, config.refresh).await;
         daemon.run(config.refresh).await
     };
     match web {
@@ -109,6 +104,19 @@ async fn discover(config: Config) -> Result<(), Error> {
             () = web::serve(listener, app) => Ok(()),
         },
         None => Ok(refreshes.await?),
+    }
+}
+
+/// From now on a panic starts the program over; a limited run rather ends. Waits where it has been started over: the same
+/// refresh may panic again, and AWS is asked no more often for that.
+async fn survive_panics(panics: u64, when: RefreshConfig) {
+    if when.limit.is_none() {
+        panics::start_over_from_now_on();
+    }
+    if panics > 0 {
+        let message = "started over after a panic, a defect in this program: please report it";
+        tracing::warn!(panics, next_refresh_in = ?when.interval, message);
+        tokio::time::sleep(when.interval).await;
     }
 }
 

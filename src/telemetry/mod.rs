@@ -56,9 +56,11 @@ impl Telemetry {
         Self { asked_for, metrics: Metrics::new(), board: Mutex::new(board), mistakes: Mutex::default() }
     }
 
-    /// The program has started over after a panic, so many times by now.
+    /// The program has started over after a panic, so many times by now. The refresh that it ended has begun, and there
+    /// will be none for an interval.
     pub fn panicked(&self, times: u64) {
         self.metrics.panicked(times);
+        self.lock().attempted = Some(SystemTime::now());
     }
 
     /// The targets of an earlier run have been read back.

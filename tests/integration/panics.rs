@@ -87,6 +87,10 @@ fn after_a_panic_aws_is_asked_no_sooner_than_it_would_have_been() {
     scene.until_message("started over after a panic");
     let server = panic(&mut scene, 2);
     assert_eq!(server.get("/-/healthy").status, 200);
+    let metrics = server.metrics();
+    let timestamp = |name: &str| metrics.value(name).unwrap();
+    assert!(timestamp("last_refresh_timestamp_seconds") > 0.0, "the one that panicked");
+    assert_eq!(timestamp("last_successful_refresh_timestamp_seconds"), 0.0);
     assert_eq!(scene.aws.calls().total(), 0);
     scene.stop();
 }
