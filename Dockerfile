@@ -17,12 +17,13 @@ WORKDIR /src
 # cannot be static. rustc is asked for it, because only BuildKit sets TARGETARCH.
 # A static glibc resolves names from /etc/hosts and by DNS without any file of its own: both services are
 # in libc.a since 2.34, and they are the default where there is no nsswitch.conf.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# The tables for unwinding go: a release build does not unwind (profile.release), and half a megabyte is for nothing.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C force-unwind-tables=no"
 
 # The dependencies, in a layer that only a change to a manifest or to the lock file builds anew.
 # Empty sources stand in for ours. The other members are only for tests: cargo wants to see their manifests
 # and a source file, but downloads and compiles nothing for them.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY tests/benches/Cargo.toml tests/benches/
 COPY tests/simaws/Cargo.toml tests/simaws/
 RUN mkdir -p src tests/simaws/src \
@@ -33,15 +34,13 @@ RUN mkdir -p src tests/simaws/src \
 
 # The program. Cargo goes by modification times, and COPY keeps those of the working copy, which are
 # older than the empty sources built above: without the touch the empty program would pass as fresh.
-# `cargo rustc` gives a flag to the last link alone: relative addresses are packed, which takes 0.7 MB off
-# a static binary of 10 MB. A linker that cannot do it (arm64's in bookworm) says so and goes on.
 # REVISION is what the metric build_info shows: --build-arg REVISION="$(git rev-parse --short HEAD)".
 ARG REVISION=unknown
 COPY src src
 RUN touch src/lib.rs src/main.rs \
  && ECS_DISCOVERY_REVISION="$REVISION" \
-    cargo rustc --locked --release --package ecs-discovery --bin ecs-discovery \
-        --target "$(rustc --print host-tuple)" -- -C link-arg=-Wl,-z,pack-relative-relocs
+    cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+        --target "$(rustc --print host-tuple)"
 
 # The final root, file by file.
 # - The binary's second name is where the original's image has it, for task definitions that name it.

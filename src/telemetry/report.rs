@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use tracing::{debug, error, info, warn};
+use tracing::level_filters::LevelFilter;
+use tracing::{error, info, warn};
 
 use crate::daemon::{Outcome, Refresh};
 use crate::inventory::{Failure, FailureId};
@@ -59,7 +60,11 @@ fn report_output(refresh: &Refresh) {
         Outcome::Written(Written::Unchanged) if added + removed > 0 => {
             info!(targets, added, removed, skipped = skipped(), seconds = took, "targets changed");
         }
-        Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
+        // The release build has no events below `info`: they would be the libraries', which nobody is shown.
+        Outcome::Written(Written::Unchanged) if LevelFilter::current() >= LevelFilter::DEBUG => {
+            info!(targets, seconds = took, "targets unchanged");
+        }
+        Outcome::Written(Written::Unchanged) => {}
         Outcome::Written(Written::Replaced) => {
             info!(targets, added, removed, skipped = skipped(), seconds = took, "targets written");
         }

@@ -13,6 +13,7 @@ use ecs_discovery::cli::{self, Parsed};
 use ecs_discovery::config::{Clusters, Rules};
 use ecs_discovery::file_sd::{Format, parse, render};
 use ecs_discovery::targets::derive;
+use world::Shape;
 
 fn main() {
     let is_benchmark = std::env::args().any(|argument| argument == "--bench");
@@ -26,7 +27,7 @@ fn main() {
 
 fn measure(criterion: &mut Criterion, tasks: usize) {
     let rules = default_rules();
-    let snapshot = snapshot::of(&world::of(tasks), &Clusters::All);
+    let snapshot = snapshot::of(&world::of(Shape::usual(tasks)), &Clusters::All);
     let derived = derive(&snapshot, &rules);
     assert_eq!(derived.groups.len(), tasks, "each task has a target");
     let file = render(&derived.groups, Format::Yaml);

@@ -1,5 +1,5 @@
-//! The world of the benchmarks, always the same: three clusters, three tenths of the tasks on EC2 in bridge mode, the
-//! others on Fargate, and as much around each as AWS sends.
+//! The worlds of the benchmarks, always the same: clusters, some tenths of the tasks on EC2 in bridge mode, the others on
+//! Fargate, and as much around each as AWS sends.
 //!
 //! The members are those of the API reference's `Task`, `Container` and `TaskDefinition` that a service's tasks have.
 
@@ -11,7 +11,7 @@ use simaws::{Cluster, Container, ContainerDefinition, ContainerInstance, Instanc
 /// The port that every `app` exports metrics on.
 pub(crate) const PORT: u16 = 9102;
 
-/// The clusters, and the thousandths of the tasks in each.
+/// The usual clusters, and the thousandths of the tasks in each.
 const CLUSTERS: [(&str, usize); 3] = [("production", 505), ("payments", 300), ("staging", 195)];
 
 /// Container instances have room for so many tasks.
@@ -19,26 +19,55 @@ const TASKS_ON_AN_INSTANCE: usize = 10;
 
 const SERVICES: [&str; 8] = ["basket", "billing", "catalog", "checkout", "images", "mailer", "pricing", "search"];
 
-/// A world with so many tasks, and six task definitions for each hundred of them.
-pub(crate) fn of(tasks: usize) -> World {
-    let definitions = (tasks * 6 / 100).max(2);
-    let on_ec2 = (definitions * 3 / 10).max(1);
+/// How much there is of what a world consists of.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Shape {
+    pub(crate) tasks: usize,
+    pub(crate) definitions: usize,
+    /// Three have the usual names and sizes; any other number are all of the same size.
+    pub(crate) clusters: usize,
+    pub(crate) tenths_on_ec2: usize,
+}
+
+impl Shape {
+    /// So many tasks, and six task definitions for each hundred of them.
+    pub(crate) fn usual(tasks: usize) -> Self {
+        Self { tasks, definitions: (tasks * 6 / 100).max(2), clusters: CLUSTERS.len(), tenths_on_ec2: 3 }
+    }
+
+    /// The names of the clusters, and how many tasks are in each.
+    fn clusters(self) -> Vec<(String, usize)> {
+        let cluster = |at: usize| match CLUSTERS.get(at) {
+            Some((name, share)) if self.clusters == CLUSTERS.len() => ((*name).to_owned(), self.tasks * share / 1000),
+            _ => (format!("cluster-{at}"), self.tasks / self.clusters),
+        };
+        let mut clusters: Vec<_> = (0..self.clusters).map(cluster).collect();
+        let placed: usize = clusters.iter().map(|(_, size)| size).sum();
+        if let Some((_, last)) = clusters.last_mut() {
+            *last += self.tasks - placed;
+        }
+        clusters
+    }
+}
+
+/// The world of this shape.
+pub(crate) fn of(shape: Shape) -> World {
+    let on_ec2 = (shape.definitions * shape.tenths_on_ec2 / 10).max(usize::from(shape.tenths_on_ec2 > 0));
     let mode = |n| if n < on_ec2 { "bridge" } else { "awsvpc" };
-    let definitions: Vec<_> = (0..definitions).map(|n| definition(n, mode(n))).collect();
+    let definitions: Vec<_> = (0..shape.definitions).map(|n| definition(n, mode(n))).collect();
     let (ec2, fargate) = definitions.split_at(on_ec2);
     let (kinds, mut placed) = ([ec2, fargate], [0, 0]);
     let mut world = World::default();
-    for (at, &(name, share)) in CLUSTERS.iter().enumerate() {
-        let mut cluster = Cluster::new(name);
-        let left = tasks - placed[0] - placed[1];
-        let size = if at + 1 < CLUSTERS.len() { tasks * share / 1000 } else { left };
+    for (name, size) in shape.clusters() {
+        let mut cluster = Cluster::new(&name);
+        let mut on_instances = 0;
         for n in 0..size {
-            let kind = usize::from(n % 10 >= 3);
+            let kind = usize::from(n % 10 >= shape.tenths_on_ec2);
             let definition = &kinds[kind][placed[kind] % kinds[kind].len()];
-            let nth_on_ec2 = n / 10 * 3 + n % 10;
-            let on = (kind == 0).then(|| instance(&mut world, &mut cluster, nth_on_ec2 / TASKS_ON_AN_INSTANCE));
+            let on = (kind == 0).then(|| instance(&mut world, &mut cluster, on_instances / TASKS_ON_AN_INSTANCE));
+            on_instances += usize::from(on.is_some());
             let containers = definition.container_definitions.len();
-            cluster.add_task(task(name, &definition.name(), containers, on.as_deref(), placed[0] + placed[1]));
+            cluster.add_task(task(&name, &definition.name(), containers, on.as_deref(), placed[0] + placed[1]));
             placed[kind] += 1;
         }
         world.add_cluster(cluster);

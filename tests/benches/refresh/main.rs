@@ -26,9 +26,11 @@ use std::time::Duration;
 
 use measure::{Measured, Round, Scenario, measure};
 use program::{Outcome, binary};
+use world::Shape;
 
 const USAGE: &str =
-    "cargo bench -p benches --bench refresh [-- [TASKS...] [--refreshes N] [--interval SECONDS] [-FLAG...]]
+    "cargo bench -p benches --bench refresh [-- [TASKS...] [--definitions N] [--clusters N] [--tenths-on-ec2 N]
+    [--refreshes N] [--interval SECONDS] [-FLAG...]]
 A FLAG is one of ecs-discovery's, such as -config.meta-labels.";
 
 fn main() -> ExitCode {
@@ -70,11 +72,15 @@ fn beyond_latency(measured: &Measured, latency: Duration) -> String {
 
 fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
     let (mut sizes, mut refreshes, mut interval, mut flags) = (Vec::new(), 20, None, Vec::new());
+    let (mut definitions, mut clusters, mut tenths_on_ec2) = (None, None, None);
     let mut given = arguments.iter();
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
         match argument.as_str() {
             "--bench" => {}
+            "--definitions" => definitions = Some(value()?.parse()?),
+            "--clusters" => clusters = Some(value()?.parse()?),
+            "--tenths-on-ec2" => tenths_on_ec2 = Some(value()?.parse()?),
             "--refreshes" => refreshes = value()?.parse()?,
             "--interval" => interval = Some(Duration::from_secs_f64(value()?.parse()?)),
             other if other.starts_with("--") => return Err(USAGE.into()),
@@ -85,10 +91,19 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
     if sizes.is_empty() {
         sizes = vec![100, 1_000, 10_000];
     }
+    let shape = |tasks| {
+        let usual = Shape::usual(tasks);
+        Shape {
+            tasks,
+            definitions: definitions.unwrap_or(usual.definitions),
+            clusters: clusters.unwrap_or(usual.clusters),
+            tenths_on_ec2: tenths_on_ec2.unwrap_or(usual.tenths_on_ec2),
+        }
+    };
     let binary = binary()?;
     let scenario = |tasks: usize| Scenario {
         binary: binary.clone(),
-        tasks,
+        shape: shape(tasks),
         refreshes,
         interval: interval.unwrap_or_else(|| long_enough(tasks)),
         latency: Duration::from_millis(15),
@@ -107,7 +122,7 @@ fn long_enough(tasks: usize) -> Duration {
 fn short_form() -> Outcome<()> {
     let scenario = Scenario {
         binary: binary()?,
-        tasks: 300,
+        shape: Shape::usual(300),
         refreshes: 4,
         interval: Duration::from_secs(1),
         latency: Duration::from_millis(1),

@@ -9,7 +9,7 @@ use simaws::{Options, SimAws, Span};
 
 use crate::account::{replace_a_hundredth, targets};
 use crate::program::{Outcome, Program, Refreshed};
-use crate::world;
+use crate::world::{self, Shape};
 
 /// What begins a refresh of all clusters, and happens once in it.
 const BEGINNING: &str = "ecs:ListClusters";
@@ -17,7 +17,7 @@ const BEGINNING: &str = "ecs:ListClusters";
 /// What to run.
 pub(crate) struct Scenario {
     pub(crate) binary: PathBuf,
-    pub(crate) tasks: usize,
+    pub(crate) shape: Shape,
     /// Refreshes before the change, the first included.
     pub(crate) refreshes: usize,
     pub(crate) interval: Duration,
@@ -66,7 +66,7 @@ impl Round {
 pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
     let place = tempfile::tempdir()?;
     let file = place.path().join("ecs_file_sd.yml");
-    let aws = SimAws::start_blocking(world::of(scenario.tasks))?;
+    let aws = SimAws::start_blocking(world::of(scenario.shape))?;
     let mut rounds = run(scenario, &aws, &file, |program| {
         let mut rounds = Vec::new();
         for _ in 0..scenario.refreshes {

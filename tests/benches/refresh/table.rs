@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::measure::{Measured, Round, Scenario};
 use crate::program::Outcome;
+use crate::world::Shape;
 
 /// What the original takes in the same worlds, and what this program may take: tasks, figure, original, at most.
 const KNOWN: [(usize, Figure, &str, &str); 17] = [
@@ -90,10 +91,11 @@ impl Figure {
 /// The table, in Markdown, and what the calls were.
 pub(crate) fn table(scenario: &Scenario, measured: &Measured) -> Outcome<String> {
     let binary = std::fs::metadata(&scenario.binary)?.len();
-    let tasks = scenario.tasks;
+    let Shape { tasks, definitions, clusters, tenths_on_ec2 } = scenario.shape;
     let profile = scenario.binary.parent().and_then(Path::file_name).unwrap_or_default();
     let mut text = format!(
-        "{tasks} tasks, {} refreshes, one every {:?}, AWS {} ms away, profile {}{}\n\n",
+        "{tasks} tasks, {definitions} task definitions, {clusters} clusters, {tenths_on_ec2} tenths on EC2, {} refreshes, \
+         one every {:?}, AWS {} ms away, profile {}{}\n\n",
         scenario.refreshes,
         scenario.interval,
         scenario.latency.as_millis(),
@@ -102,7 +104,8 @@ pub(crate) fn table(scenario: &Scenario, measured: &Measured) -> Outcome<String>
     );
     text.push_str("| | original | ours, at most | measured |\n|---|---|---|---|\n");
     for (figure, name) in Figure::ALL {
-        let known = KNOWN.iter().find(|(size, known, ..)| *size == tasks && *known == figure);
+        let is_known = |&&(size, known, ..): &&(_, _, _, _)| scenario.shape == Shape::usual(size) && known == figure;
+        let known = KNOWN.iter().find(is_known);
         let (original, target) = known.map_or(("", ""), |(_, _, original, target)| (*original, *target));
         let _ = writeln!(text, "| {name} | {original} | {target} | {} |", figure.of(measured, binary));
     }
