@@ -19,6 +19,8 @@ pub(super) struct Known {
     /// How many refreshes have been learned from.
     refreshes: usize,
     tasks: HashMap<TaskArn, Seen>,
+    /// Each has to be described in the next refresh.
+    doubted: bool,
 }
 
 #[derive(Debug)]
@@ -29,14 +31,23 @@ struct Seen {
 }
 
 impl Known {
-    /// What is known of a task.
-    pub(super) fn task(&self, arn: &str) -> Option<&Arc<Task>> {
-        self.tasks.get(arn).map(|seen| &seen.task)
+    /// Has all of them described in the next refresh.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = true;
     }
 
-    /// A task as it has been described, in the copy that is held already if it has not changed.
-    pub(super) fn same(&self, task: Arc<Task>) -> Arc<Task> {
-        self.task(task.arn.as_str()).filter(|known| **known == task).cloned().unwrap_or(task)
+    /// What is known of a task, where that is beyond doubt.
+    pub(super) fn task(&self, arn: &str) -> Option<&Arc<Task>> {
+        self.tasks.get(arn).filter(|_| !self.doubted).map(|seen| &seen.task)
+    }
+
+    /// Puts the copy that is held already in the place of a task that has not changed.
+    pub(super) fn share(&self, task: &mut Arc<Task>) {
+        if let Some(seen) = self.tasks.get(&task.arn)
+            && seen.task == *task
+        {
+            *task = seen.task.clone();
+        }
     }
 
     /// How many tasks are known.
@@ -70,6 +81,7 @@ impl Known {
         let mut before = std::mem::take(&mut self.tasks);
         let others = left_alone.iter().filter_map(|task| before.remove_entry(&task.arn));
         self.tasks = others.chain(settled).collect();
+        self.doubted = false;
     }
 }
 
@@ -152,6 +164,22 @@ mod tests {
         let gone = ListedTask { arn: task(2).arn.clone(), task: Fetched::Gone(()) };
         known.learn(&[described(&task(1)), gone], &[]);
         assert_eq!((known.len(), known.task(task(2).arn.as_str())), (1, None));
+    }
+
+    #[test]
+    fn what_is_doubted_is_described_again_and_held_once() {
+        let (mut known, first) = (Known::default(), task(1));
+        known.learn(&[described(&first)], &[]);
+        known.doubt();
+        assert_eq!(known.task(first.arn.as_str()), None);
+        let (mut same, mut changed) = (task(1), Task::clone(&task(1)));
+        changed.told_to_stop = true;
+        let mut changed = Arc::new(changed);
+        known.share(&mut same);
+        known.share(&mut changed);
+        assert!(Arc::ptr_eq(&same, &first) && changed.told_to_stop);
+        known.learn(&[described(&same)], &[]);
+        assert_eq!(known.task(first.arn.as_str()), Some(&first));
     }
 
     fn in_state(last_status: TaskStatus) -> Container {

@@ -64,8 +64,10 @@ pub struct Aws {
     ecs: Ecs,
     clusters: Clusters,
     needs_instance: NeedsInstance,
-    /// The tasks that need not be described every time; none where all are.
-    known: Option<HashMap<ClusterRef, Known>>,
+    /// The tasks that need not be described every time.
+    known: HashMap<ClusterRef, Known>,
+    /// They are nevertheless.
+    describe_all: bool,
     clocks: Clocks,
     definitions: Definitions,
     hosts: Hosts,
@@ -95,7 +97,8 @@ impl Aws {
             ecs,
             clusters: config.clusters.clone(),
             needs_instance,
-            known: (!config.describe_all).then(HashMap::new),
+            known: HashMap::new(),
+            describe_all: config.describe_all,
             clocks: Clocks::new(config.interval),
             observer,
         })
@@ -103,14 +106,17 @@ impl Aws {
 
     /// Asks AWS for all there is to know now.
     pub async fn snapshot(&mut self) -> Snapshot {
-        if self.clocks.were_interrupted() {
+        let interrupted = self.clocks.were_interrupted();
+        if interrupted {
             tracing::info!("the clock jumped or the program was asleep: every task is described again");
-            self.forget_tasks();
+        }
+        if interrupted || self.describe_all {
+            self.doubt_tasks();
         }
         let clusters = match self.cluster_refs().await {
             Ok(clusters) => clusters,
             Err(failure) => {
-                self.forget_tasks();
+                self.doubt_tasks();
                 return Snapshot::failed(failure);
             }
         };
@@ -157,7 +163,7 @@ impl Aws {
             };
             let show = &show;
             let scans = clusters.into_iter().enumerate().map(|(place, cluster)| async move {
-                let known = known.as_ref().and_then(|known| known.get(&cluster)).unwrap_or(none);
+                let known = known.get(&cluster).unwrap_or(none);
                 let scan = scan(ecs, &cluster, known, show).await;
                 (place, (cluster, scan))
             });
@@ -170,27 +176,25 @@ impl Aws {
     }
 
     fn learn_tasks(&mut self, scanned: Vec<Scanned>, failures: &mut Failures) -> Vec<ClusterTasks> {
-        let mut before = self.known.as_mut().map(std::mem::take).unwrap_or_default();
+        let mut before = std::mem::take(&mut self.known);
         let learned = scanned.into_iter().map(|(cluster, scan)| {
+            let mut known = before.remove(&cluster).unwrap_or_default();
             let tasks = match scan {
-                Ok(scan) => {
-                    let known = self.known.as_mut();
-                    let known = known
-                        .map(|all| all.entry(cluster.clone()).or_insert(before.remove(&cluster).unwrap_or_default()));
-                    Ok(scan.into_listed(&cluster, known, failures))
+                Ok(scan) => Ok(scan.into_listed(&cluster, &mut known, failures)),
+                Err(failure) => {
+                    known.doubt();
+                    Err(failures.record(failure))
                 }
-                Err(failure) => Err(failures.record(failure)),
             };
+            self.known.insert(cluster.clone(), known);
             ClusterTasks { cluster, tasks }
         });
         learned.collect()
     }
 
     /// Describes every task again next time: something is not as it should be.
-    fn forget_tasks(&mut self) {
-        if let Some(known) = &mut self.known {
-            known.clear();
-        }
+    fn doubt_tasks(&mut self) {
+        self.known.values_mut().for_each(Known::doubt);
     }
 
     /// Keeps what cannot change for the next start.
@@ -204,7 +208,7 @@ impl Aws {
     }
 
     fn tell_what_is_remembered(&self) {
-        let tasks = self.known.iter().flat_map(HashMap::values).map(Known::len).sum();
+        let tasks = self.known.values().map(Known::len).sum();
         self.observer.remembers("tasks", tasks);
         self.observer.remembers("task_definitions", self.definitions.len());
         for (cache, entries) in self.hosts.remembered() {

@@ -38,7 +38,7 @@ pub(super) async fn scan(
     show: impl Fn(&Task),
 ) -> Result<Scan, Failure> {
     let (batches, listed) = unbounded_channel();
-    let describing = async { Ok(describe(ecs, cluster, listed, &show).await) };
+    let describing = async { Ok(describe(ecs, cluster, known, listed, &show).await) };
     let (left_alone, described) = tokio::try_join!(list(ecs, cluster, known, batches, &show), describing)?;
     Ok(Scan { described, left_alone })
 }
@@ -86,6 +86,7 @@ async fn list(
 async fn describe(
     ecs: &Ecs,
     cluster: &ClusterRef,
+    known: &Known,
     mut batches: UnboundedReceiver<Vec<TaskArn>>,
     show: impl Fn(&Task),
 ) -> Vec<Batch> {
@@ -93,9 +94,11 @@ async fn describe(
     let batches = stream::poll_fn(|context| batches.poll_recv(context));
     let answers = batches.map(|arns| async {
         let give_up = || failure::given_up("DescribeTasks", Some(cluster));
-        let answer = patience.call(give_up, ecs.tasks(cluster, &arns)).await;
-        for task in answer.iter().flat_map(Answers::values) {
+        let mut answer = patience.call(give_up, ecs.tasks(cluster, &arns)).await;
+        for task in answer.iter_mut().flat_map(Answers::values_mut) {
             if let Ok(Fetched::Known(task)) = task {
+                // At once: describing all tasks anew must not take their memory a second time.
+                known.share(task);
                 show(task);
             }
         }
@@ -105,11 +108,11 @@ async fn describe(
 }
 
 impl Scan {
-    /// Each listed task, sorted, with what is known of it; what is not is recorded. What can be is remembered.
+    /// Each listed task, sorted, with what is known of it; what is not is recorded. What is settled is remembered.
     pub(super) fn into_listed(
         self,
         cluster: &ClusterRef,
-        mut known: Option<&mut Known>,
+        known: &mut Known,
         failures: &mut Failures,
     ) -> Vec<ListedTask> {
         let described: usize = self.described.iter().map(|batch| batch.arns.len()).sum();
@@ -123,16 +126,13 @@ impl Scan {
                     Ok(Some(Err(failure))) => Fetched::Unknown(failures.record(failure)),
                     Ok(None) => Fetched::Unknown(failures.record(failure::unnamed("DescribeTasks", Some(cluster)))),
                 };
-                listed.push(match (task, &known) {
-                    (Fetched::Known(task), Some(known)) => with_its_arn(known.same(task)),
-                    (Fetched::Known(task), None) => with_its_arn(task),
-                    (task, _) => ListedTask { arn, task },
+                listed.push(match task {
+                    Fetched::Known(task) => with_its_arn(task),
+                    task => ListedTask { arn, task },
                 });
             }
         }
-        if let Some(known) = &mut known {
-            known.learn(&listed, &self.left_alone);
-        }
+        known.learn(&listed, &self.left_alone);
         listed.extend(self.left_alone.into_iter().map(with_its_arn));
         listed.sort_unstable_by(|one, other| one.arn.cmp(&other.arn));
         listed

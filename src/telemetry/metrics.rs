@@ -43,7 +43,7 @@ const WRITE: &str = "write";
 const PANIC: &str = "panic";
 
 /// The caches.
-const CACHES: [&str; 3] = ["task_definitions", "container_instances", "instances"];
+const CACHES: [&str; 4] = ["tasks", "task_definitions", "container_instances", "instances"];
 
 /// An error code longer than this, or with other characters than codes have, is not one.
 const LONGEST_CODE: usize = 64;

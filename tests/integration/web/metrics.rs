@@ -110,7 +110,7 @@ fn every_series_is_there_before_the_first_refresh_ends() {
         .chain(labelled("refresh_failures_total", "stage", &stages))
         .chain(labelled("containers_skipped", "reason", &ecs_discovery::targets::SkipReason::CODES))
         .chain(labelled("file_writes_total", "result", &["replaced", "unchanged", "failed", "left_alone"]))
-        .chain(labelled("cache_entries", "cache", &["task_definitions", "container_instances", "instances"]))
+        .chain(labelled("cache_entries", "cache", &["tasks", "task_definitions", "container_instances", "instances"]))
         .chain(["refreshes_total", "refresh_duration_seconds_count", "last_refresh_timestamp_seconds"].map(Into::into))
         .chain(["last_successful_refresh_timestamp_seconds".to_owned()]);
     for series in wanted {
