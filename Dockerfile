@@ -17,8 +17,7 @@ WORKDIR /src
 # cannot be static. rustc is asked for it, because only BuildKit sets TARGETARCH.
 # A static glibc resolves names from /etc/hosts and by DNS without any file of its own: both services are
 # in libc.a since 2.34, and they are the default where there is no nsswitch.conf.
-# The tables for unwinding go: a release build does not unwind (profile.release), and half a megabyte is for nothing.
-ENV RUSTFLAGS="-C target-feature=+crt-static -C force-unwind-tables=no"
+ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies, in a layer that only a change to a manifest or to the lock file builds anew.
 # Empty sources stand in for ours. The other members are only for tests: cargo wants to see their manifests
