@@ -114,13 +114,6 @@ struct Learned {
     kept: BTreeMap<FailureId, usize>,
 }
 
-impl Learned {
-    fn new(snapshot: Snapshot, derived: Derived, known: Known) -> Self {
-        let targets = Arc::new(known.groups);
-        Self { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets, kept: known.kept }
-    }
-}
-
 /// The last refresh of a limited run failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the last refresh failed")]
@@ -201,8 +194,8 @@ impl<S: Source> Daemon<S> {
             },
             _ => {
                 let derived = derive(&snapshot, &self.rules);
-                let known = stand_in(self.last_good.groups(), &snapshot, &derived);
-                Learned::new(snapshot, derived, known)
+                let Known { groups, kept } = stand_in(self.last_good.groups(), &snapshot, &derived);
+                Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets: Arc::new(groups), kept }
             }
         }
     }

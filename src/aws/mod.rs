@@ -192,7 +192,7 @@ impl Aws {
         learned.collect()
     }
 
-    /// Describes every task again next time: something is not as it should be.
+    /// Has every task described when its cluster is scanned next.
     fn doubt_tasks(&mut self) {
         self.known.values_mut().for_each(Known::doubt);
     }
