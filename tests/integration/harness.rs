@@ -33,7 +33,7 @@ const ENDS: [&str; 5] =
     ["targets unchanged", "targets written", "targets not written", "existing file left alone", "nothing written"];
 
 /// The environment variable with the flags, one a line, of a program that is played by a test.
-const FLAGS_OF_THE_UNDERSTUDY: &str = "FLAGS";
+const FLAGS_OF_THE_UNDERSTUDY: &str = "FLAGS_OF_THE_UNDERSTUDY";
 
 /// The flags for the test that plays the program; none where it is not run for that.
 pub(crate) fn flags_of_the_understudy() -> Option<Vec<OsString>> {
@@ -180,7 +180,7 @@ impl Scene {
         flags.extend_from_slice(&self.flags);
         if let Some(test) = self.understudy {
             self.environment.insert(FLAGS_OF_THE_UNDERSTUDY.into(), flags.join("\n").into());
-            flags = ["--ignored", "--exact", test, "--nocapture"].map(str::to_owned).into();
+            flags = ["--exact", test, "--nocapture"].map(str::to_owned).into();
         }
         let copy = self.user.as_ref().map(|(_, home)| home.path().join("ecs-discovery").into_os_string());
         let binary = match self.understudy {

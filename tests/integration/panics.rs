@@ -2,6 +2,8 @@
 //!
 //! The real program has none that could be asked for, so a test plays it: the same `run`, told by a signal to panic.
 
+use std::ffi::OsString;
+
 use ecs_discovery::cli::{self, Parsed};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,10 +15,11 @@ const TWO: &str = "10.0.0.2:9102";
 
 const PANIC: Signal = Signal::USR1;
 
-#[test]
-#[ignore = "plays the program for the other tests here"]
-fn the_program() {
-    let Some(flags) = flags_of_the_understudy() else { return };
+/// The test that plays the program where it is started as that.
+const PLAYER: &str = "panics::a_limited_run_ends_with_a_panic";
+
+/// Plays the program, to its end, with these flags.
+fn play(flags: Vec<OsString>) {
     let Ok(Parsed::Run(config)) = cli::parse(flags, |name| std::env::var_os(name)) else { panic!("it is to run") };
     ecs_discovery::telemetry::init(config.log);
     let shutdown = async {
@@ -33,7 +36,7 @@ fn the_program() {
 
 /// One task, and the program that can be made to panic.
 fn one_task() -> Scene {
-    Scene::of(fargate(1)).flag("-config.cluster=prod").played_by("panics::the_program")
+    Scene::of(fargate(1)).flag("-config.cluster=prod").played_by(PLAYER)
 }
 
 /// Has it panic, and waits until it answers again.
@@ -97,6 +100,9 @@ fn after_a_panic_aws_is_asked_no_sooner_than_it_would_have_been() {
 
 #[test]
 fn a_limited_run_ends_with_a_panic() {
+    if let Some(flags) = flags_of_the_understudy() {
+        return play(flags);
+    }
     let mut scene = one_task().flag("-config.scrape-interval=1h").flag("-config.scrape-times=2");
     scene.start_with(&[ONE]);
     let ended = scene.send(PANIC);
