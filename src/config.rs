@@ -54,13 +54,22 @@ pub struct AwsConfig {
     /// The role to assume before calling AWS.
     pub role: Option<Role>,
     /// Whether to keep what only [`Rules::meta_labels`] needs.
-    pub details: bool,
+    pub details: Details,
     /// Whether to describe every task at every refresh, also those that cannot have changed.
     pub describe_all: bool,
     /// From the start of one refresh to the start of the next.
     pub interval: Duration,
     /// The file in which to keep what cannot change for the next start; none to keep nothing.
     pub cache: Option<PathBuf>,
+}
+
+/// What to keep of what AWS reports beyond targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// Everything that meta labels need.
+    Kept,
+    /// Nothing.
+    Dropped,
 }
 
 /// A role to assume.
@@ -166,6 +175,7 @@ pub enum LogLevel {
     Warn,
     Info,
     Debug,
+    Trace,
 }
 
 /// How a message is written.

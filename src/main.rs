@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use ecs_discovery::cli::{self, ExplainFormat, Parsed};
 use ecs_discovery::config::{Config, ListenAddress};
+use ecs_discovery::explain::{self, Colour};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long a write that is under way may take when the program is told to stop.
-const LAST_WRITE: Duration = Duration::from_millis(700);
+/// How long a write in progress may take at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
-#[allow(clippy::print_stderr)] // what is wrong with the asking
+#[allow(clippy::print_stderr)] // usage errors
 fn main() -> ExitCode {
     let ended = match cli::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
-        Ok(Parsed::Run(config)) => start(run(*config)),
-        Ok(Parsed::Explain(config, format)) => start(explain(*config, format)),
-        Ok(Parsed::HealthCheck(address)) => start(healthcheck(address)),
+        Ok(Parsed::Run(config)) => block_on(run(*config)),
+        Ok(Parsed::Explain(config, format)) => block_on(explain(*config, format)),
+        Ok(Parsed::HealthCheck(address)) => block_on(healthcheck(address)),
         Ok(Parsed::Print(text)) => print(&text).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             eprint!("{error}");
@@ -26,17 +27,17 @@ fn main() -> ExitCode {
         }
     };
     ended.unwrap_or_else(|error| {
-        tracing::error!(%error, "ecs-discovery ends");
+        tracing::error!(%error, "fatal error");
         ExitCode::FAILURE
     })
 }
 
 type Ended = Result<ExitCode, Box<dyn std::error::Error>>;
 
-fn start(work: impl Future<Output = Ended>) -> Ended {
+fn block_on(work: impl Future<Output = Ended>) -> Ended {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(work);
-    Runtime::shutdown_timeout(runtime, LAST_WRITE);
+    Runtime::shutdown_timeout(runtime, SHUTDOWN_TIMEOUT);
     ended
 }
 
@@ -55,14 +56,20 @@ async fn run(config: Config) -> Ended {
 
 async fn explain(config: Config, format: ExplainFormat) -> Ended {
     ecs_discovery::telemetry::init(config.log);
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = io::stdout().is_terminal() && !no_colour;
-    let (text, complete) = ecs_discovery::explain_once(config, format, colour).await?;
-    print(&text)?;
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let explanation = ecs_discovery::explain_once(config).await?;
+    print(&match format {
+        ExplainFormat::Text => explain::text(&explanation, colour()),
+        ExplainFormat::Json => explain::json(&explanation),
+    })?;
+    Ok(if explanation.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what was asked for. A reader who has seen enough, such as `head`, is no error.
+fn colour() -> Colour {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stdout().is_terminal() && !no_colour { Colour::Always } else { Colour::Never }
+}
+
+/// Prints to stdout. A reader that closes it early, such as `head`, is not an error.
 fn print(text: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -71,12 +78,12 @@ fn print(text: &str) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-#[allow(clippy::print_stderr)] // ECS shows what a failing health check says
+#[allow(clippy::print_stderr)] // ECS shows the output of a failing health check
 async fn healthcheck(address: ListenAddress) -> Ended {
     match ecs_discovery::web::healthcheck(&address).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(why) => {
-            eprintln!("{why}");
+        Err(reason) => {
+            eprintln!("{reason}");
             Ok(ExitCode::FAILURE)
         }
     }

@@ -32,7 +32,7 @@ pub enum Earlier {
     /// There was nothing.
     Nothing,
     /// These groups, sorted.
-    Groups(Vec<TargetGroup>),
+    Groups(Arc<Vec<TargetGroup>>),
     /// Something that cannot be read as ours, and why.
     Unreadable(String),
 }
@@ -65,7 +65,7 @@ impl Output {
         match groups {
             Ok(mut groups) if are_ours(&groups) => {
                 groups.sort_unstable();
-                Earlier::Groups(groups)
+                Earlier::Groups(Arc::new(groups))
             }
             Ok(_) => Earlier::Unreadable("it has targets without the labels cluster_arn and task_arn".into()),
             Err(why) => Earlier::Unreadable(why),

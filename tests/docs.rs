@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::Arc;
 
 use ecs_discovery::cli::{FLAGS, Flag, Parsed, Value, parse};
 use ecs_discovery::config::DYNAMIC_PORT_LABEL;
-use ecs_discovery::daemon::{Daemon, Source};
-use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Snapshot, TaskStatus};
-use ecs_discovery::output::Output;
+use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Snapshot, Source, TaskStatus};
+use ecs_discovery::output::{Earlier, Output};
+use ecs_discovery::refresh::Refresher;
+use ecs_discovery::status::SharedStatus;
 use ecs_discovery::targets::SkipReason;
-use ecs_discovery::telemetry::Telemetry;
+use ecs_discovery::telemetry::{MetricsFormat, Telemetry};
 use serde_json::Value as Json;
 
 const README: &str = include_str!("../README.md");
@@ -251,12 +251,14 @@ impl Source for Empty {
 
 /// The metrics after a refresh: only then are there series for a cluster.
 fn metrics() -> String {
-    let telemetry = Arc::new(Telemetry::new(true));
+    let (telemetry, status) = (Telemetry::default(), SharedStatus::default());
     let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("no flags are needed") };
-    let mut daemon = Daemon::new(Empty, config.rules, Output::Nowhere, telemetry.clone());
+    let mut refresher = Refresher::new(Empty, config.rules, Output::Nowhere, Earlier::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    telemetry.refreshed(runtime.block_on(daemon.refresh_once()));
-    telemetry.metrics(false)
+    let refresh = runtime.block_on(refresher.refresh());
+    telemetry.refreshed(&refresh);
+    status.refreshed(refresh);
+    telemetry.metrics(&status.get(), MetricsFormat::Classic)
 }
 
 /// The labels of a series, in their order.

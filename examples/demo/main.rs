@@ -121,7 +121,7 @@ fn first_file(discovery: &mut Discovery, start: &Start) -> Outcome<()> {
     let skipped = text(&written, "skipped");
     claim(skipped == "invalid_port=1 not_in_task_definition=1", || format!("skipped: {skipped}"))?;
     println!("   its log counts {skipped}");
-    let mistake = discovery.wait_for_log(0, "container skipped")?;
+    let mistake = discovery.wait_for_log(0, "container misconfigured")?;
     let (container, reason, remedy) = (text(&mistake, "container"), text(&mistake, "reason"), text(&mistake, "remedy"));
     println!("   and says of {container}: {reason}; {remedy}");
     Ok(())

@@ -18,7 +18,7 @@ use clap::error::{ContextKind, ContextValue};
 pub use self::flags::{FLAGS, Flag, Value};
 use self::go::Translated;
 use crate::config::{
-    AwsConfig, Clusters, Config, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    AwsConfig, Clusters, Config, Details, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
     RefreshConfig, Role, Rules, WebConfig,
 };
 use crate::file_sd::Format;
@@ -137,7 +137,7 @@ fn config(matches: &ArgMatches) -> Result<Config, String> {
             clusters: clusters(text(matches, "config.cluster"))?,
             region: optional(matches, "config.region"),
             role: role(matches)?,
-            details: switch(matches, "config.meta-labels"),
+            details: if switch(matches, "config.meta-labels") { Details::Kept } else { Details::Dropped },
             // Among meta labels there are some that change while a task runs: its health, its tags.
             describe_all: switch(matches, "config.describe-all") || switch(matches, "config.meta-labels"),
             interval,

@@ -1,4 +1,4 @@
-//! An explanation for a machine.
+//! An explanation for programs.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,6 +18,10 @@ struct Document<'a> {
 struct Cluster<'a> {
     name: &'a str,
     read: bool,
+}
+
+fn cluster(cluster: &super::Cluster) -> Cluster<'_> {
+    Cluster { name: &cluster.name, read: cluster.complete }
 }
 
 #[derive(Default, Serialize)]
@@ -46,16 +50,16 @@ struct Container<'a> {
     remedy: Option<&'a str>,
 }
 
-/// The explanation as a JSON document and a newline. Members that do not apply are absent.
+/// Renders an explanation as a JSON document and a newline. Members that do not apply are absent.
 pub fn json(explanation: &Explanation) -> String {
     let document = Document {
         targets: explanation.targets,
         skipped: &explanation.skipped,
-        clusters: explanation.clusters.iter().map(|(name, read)| Cluster { name, read: *read }).collect(),
+        clusters: explanation.clusters.iter().map(cluster).collect(),
         failures: &explanation.failures,
         containers: explanation.rows.iter().map(container).collect(),
     };
-    // Strings, numbers and booleans in memory have nothing that can fail.
+    // Serialising strings, numbers and booleans to memory cannot fail.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
@@ -66,11 +70,11 @@ fn container(row: &Row) -> Container<'_> {
         task: &row.task,
         task_definition: &row.definition,
         container: &row.container,
+        verdict: row.verdict.word(),
         ..Container::default()
     };
     match &row.verdict {
         Verdict::Target(target) => Container {
-            verdict: "target",
             target: Some(&target.address),
             metrics_path: target.path.as_deref(),
             scheme: target.scheme.as_deref(),
@@ -79,10 +83,9 @@ fn container(row: &Row) -> Container<'_> {
             ..place
         },
         Verdict::Unknown { failure, remedy } => {
-            Container { verdict: "unknown", text: Some(failure.clone()), remedy: Some(remedy), ..place }
+            Container { text: Some(failure.clone()), remedy: Some(remedy), ..place }
         }
-        Verdict::Mistake(reason) | Verdict::Skipped(reason) => Container {
-            verdict: if reason.is_mistake() { "mend" } else { "skipped" },
+        Verdict::Misconfigured(reason) | Verdict::Skipped(reason) => Container {
             reason: Some(reason.code()),
             text: Some(reason.to_string()),
             remedy: Some(reason.remedy()),

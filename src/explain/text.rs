@@ -1,109 +1,118 @@
 //! An explanation for a person on a terminal.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::fmt::Write;
 
-use super::{Explanation, Row, Target, Verdict};
+use super::{Explanation, Row, Verdict};
+use crate::printable::escape;
 
+const PLAIN: &str = "";
 const BOLD: &str = "\x1b[1m";
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
 
-/// The explanation as aligned text, coloured where asked for: clusters, in them services, in them the
-/// containers with something to mend first; a summary at the end, where a terminal shows it.
-pub fn text(explanation: &Explanation, colour: bool) -> String {
-    let paint = Paint(colour);
-    let mut text = String::new();
+/// Whether to use terminal colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// For terminals.
+    Always,
+    /// For pipes and files.
+    Never,
+}
+
+/// Renders an explanation as aligned text: clusters, in them services, in them containers with the misconfigured
+/// ones first. The summary comes last, where a terminal shows it.
+pub fn text(explanation: &Explanation, colour: Colour) -> String {
+    let mut page = Page { text: String::new(), colour };
+    let rows = explanation.rows.iter().map(Cells::of).collect::<Vec<_>>();
+    let widths = [0, 1, 2].map(|column| rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0));
     let (mut cluster, mut group) = (None, None);
-    let width =
-        |cell: fn(&Row) -> String| explanation.rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0);
-    let (containers, definitions, tasks) =
-        (width(container), width(|row| row.definition.clone()), width(|row| row.task.clone()));
-    for row in &explanation.rows {
+    for Cells { row, cells } in &rows {
         if cluster != Some(&row.cluster) {
-            let blank = if cluster.is_some() { "\n" } else { "" };
-            let _ = writeln!(text, "{blank}cluster {}", paint.with(BOLD, &row.cluster));
+            if cluster.is_some() {
+                page.text.push('\n');
+            }
+            page.line("cluster ", BOLD, &row.cluster, "");
             (cluster, group) = (Some(&row.cluster), None);
         }
         if group != Some(&row.group) {
             let name = if row.group.is_empty() { "(no group)" } else { &row.group };
-            let _ = writeln!(text, "  {name}");
+            page.line("  ", PLAIN, name, "");
             group = Some(&row.group);
         }
-        let (mark, colour, said) = verdict(&row.verdict);
-        let _ = writeln!(
-            text,
-            "    {}  {:containers$}  {:definitions$}  {:tasks$}  {said}",
-            paint.with(colour, &format!("{mark:7}")),
-            container(row),
-            row.definition,
-            row.task,
-        );
-    }
-    if !explanation.rows.is_empty() {
-        text.push('\n');
-    }
-    summary(&mut text, explanation, paint);
-    text
-}
-
-fn container(row: &Row) -> String {
-    if row.container.is_empty() { "-".into() } else { row.container.clone() }
-}
-
-fn verdict(verdict: &Verdict) -> (&'static str, &'static str, String) {
-    match verdict {
-        Verdict::Mistake(reason) => ("mend", YELLOW, format!("{reason}: {}", reason.remedy())),
-        Verdict::Unknown { failure, remedy } => ("unknown", YELLOW, format!("{failure}: {remedy}")),
-        Verdict::Target(target) => ("target", GREEN, described(target)),
-        Verdict::Skipped(reason) => ("skipped", DIM, format!("{reason}: {}", reason.remedy())),
-    }
-}
-
-fn described(target: &Target) -> String {
-    let mut text = target.address.clone();
-    for (name, value) in [("path", &target.path), ("scheme", &target.scheme), ("job", &target.job)] {
-        if let Some(value) = value {
-            // Docker labels are other people's text: no control characters onto a terminal.
-            let _ = write!(text, " {name}={}", value.escape_debug());
+        let mut rest = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            // Writing to memory cannot fail.
+            let _ = write!(rest, "  {cell:width$}");
         }
+        let _ = write!(rest, "  {}", row.verdict.details());
+        page.line("    ", colour_of(&row.verdict), &format!("{:13}", row.verdict.word()), &rest);
     }
-    if target.stale {
-        text.push_str(" (last known)");
+    if !rows.is_empty() {
+        page.text.push('\n');
     }
-    text
+    summary(&mut page, explanation);
+    page.text
 }
 
-fn summary(text: &mut String, explanation: &Explanation, paint: Paint) {
-    let (read, unread): (Vec<_>, Vec<_>) = explanation.clusters.iter().partition(|(_, read)| *read);
-    let skipped: usize = explanation.skipped.values().sum();
-    let line =
-        format!("{} in {}, {} skipped", count(explanation.targets, "target"), count(read.len(), "cluster"), skipped);
-    let _ = writeln!(text, "{}", paint.with(BOLD, &line));
-    let mut reasons: Vec<_> = explanation.skipped.iter().collect();
-    reasons.sort_by_key(|(code, count)| (std::cmp::Reverse(**count), **code));
-    for (code, count) in reasons {
-        let _ = writeln!(text, "  {count:5}  {code}");
+/// The aligned cells of a row: container, definition, task. They are escaped before their width is measured.
+struct Cells<'a> {
+    row: &'a Row,
+    cells: [Cow<'a, str>; 3],
+}
+
+impl<'a> Cells<'a> {
+    fn of(row: &'a Row) -> Self {
+        let container = if row.container.is_empty() { "-" } else { &row.container };
+        Self { row, cells: [container, &row.definition, &row.task].map(escape) }
     }
-    for (cluster, _) in unread {
-        let _ = writeln!(text, "{}", paint.with(YELLOW, &format!("cluster {cluster} could not be read")));
+}
+
+/// The text so far. Every line passes through [`line`](Self::line), which escapes it.
+struct Page {
+    text: String,
+    colour: Colour,
+}
+
+impl Page {
+    fn line(&mut self, indent: &str, colour: &str, painted: &str, rest: &str) {
+        let (painted, rest) = (escape(painted), escape(rest));
+        let _ = match self.colour {
+            Colour::Always if !colour.is_empty() => writeln!(self.text, "{indent}{colour}{painted}{RESET}{rest}"),
+            _ => writeln!(self.text, "{indent}{painted}{rest}"),
+        };
+    }
+}
+
+fn colour_of(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Misconfigured(_) | Verdict::Unknown { .. } => YELLOW,
+        Verdict::Target(_) => GREEN,
+        Verdict::Skipped(_) => DIM,
+    }
+}
+
+fn summary(page: &mut Page, explanation: &Explanation) {
+    let (targets, clusters) = (count(explanation.targets, "target"), count(explanation.clusters.len(), "cluster"));
+    let skipped: usize = explanation.skipped.values().sum();
+    page.line("", BOLD, &format!("{targets} in {clusters}, {skipped} skipped"), "");
+    let mut reasons: Vec<_> = explanation.skipped.iter().collect();
+    reasons.sort_by_key(|(code, count)| (Reverse(**count), **code));
+    for (code, count) in reasons {
+        page.line("", PLAIN, &format!("  {count:5}  {code}"), "");
+    }
+    for cluster in explanation.clusters.iter().filter(|cluster| !cluster.complete) {
+        page.line("", YELLOW, &format!("cluster {} could not be read completely", cluster.name), "");
     }
     for failure in &explanation.failures {
-        let _ = writeln!(text, "{}", paint.with(YELLOW, &format!("failed: {failure}")));
+        page.line("", YELLOW, &format!("failed: {failure}"), "");
     }
 }
 
 fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
-}
-
-#[derive(Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn with(self, colour: &str, text: &str) -> String {
-        if self.0 { format!("{colour}{text}{RESET}") } else { text.to_owned() }
-    }
 }

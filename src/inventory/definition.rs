@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Shared;
+use super::strings::Shared;
 
-/// A task definition revision, which never changes.
+/// A task definition revision, which is immutable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskDefinition {
     /// Its family.
     pub family: Shared,
     /// Its revision.
     pub revision: i32,
-    /// Where its containers are reached.
+    /// How its containers are reached.
     pub network_mode: NetworkMode,
     /// Its containers.
     pub containers: Vec<ContainerDefinition>,
 }
 
 impl TaskDefinition {
-    /// The definition of the container with this name.
+    /// Returns the definition of the container with this name.
     pub fn container(&self, name: &str) -> Option<&ContainerDefinition> {
         self.containers.iter().find(|container| *container.name == *name)
     }
@@ -31,37 +31,38 @@ impl TaskDefinition {
 pub struct ContainerDefinition {
     /// Its name.
     pub name: Shared,
-    /// Its image, as the definition names it.
+    /// Its image, as written in the definition.
     pub image: Option<Shared>,
     /// Its docker labels.
     pub docker_labels: BTreeMap<Shared, Shared>,
 }
 
 impl ContainerDefinition {
-    /// The value of a docker label. An empty name is that of none: so is a setting that names one turned off.
+    /// Returns the value of a docker label. An empty name never matches, so that an empty label flag turns the
+    /// feature off.
     pub fn docker_label(&self, name: &str) -> Option<&Shared> {
         self.docker_labels.get(name).filter(|_| !name.is_empty())
     }
 }
 
-/// How a task's containers are reached (API reference, `TaskDefinition.networkMode`).
+/// A network mode (ECS API Reference, `TaskDefinition.networkMode`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum NetworkMode {
-    /// At the task's own network interface.
+    /// Containers are reached at the task's own network interface.
     Awsvpc,
-    /// At the host, where ports are published. What an absent mode and Windows' `default` mean, too.
+    /// Containers are reached at the host's published ports. An absent mode and Windows' `default` mean the same.
     Bridge,
-    /// At the host, at the container's own ports.
+    /// Containers are reached at the host, at their own ports.
     Host,
-    /// Not at all.
+    /// Containers cannot be reached.
     None,
     /// A mode that this program does not know.
     Other(Shared),
 }
 
 impl NetworkMode {
-    /// The mode in AWS's word; the default's where it was absent.
+    /// Returns AWS's word for the mode; `bridge` for an absent one.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Awsvpc => "awsvpc",
@@ -72,7 +73,7 @@ impl NetworkMode {
         }
     }
 
-    /// Reads AWS's word.
+    /// Converts AWS's word.
     pub fn from_aws(word: Option<&str>) -> Self {
         match word {
             None | Some("" | "bridge" | "default") => Self::Bridge,

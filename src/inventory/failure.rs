@@ -1,41 +1,42 @@
-//! What failed on the way.
+//! Failed calls.
 
-use super::ClusterRef;
+use super::names::ClusterRef;
+use super::operation::Operation;
 
-/// Which of [`Snapshot::failures`](super::Snapshot::failures).
+/// Identifies one of [`Snapshot::failures`](super::snapshot::Snapshot::failures).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FailureId(usize);
 
 /// One way in which a refresh failed: the failed calls of one operation in one cluster with one code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The AWS operation, such as `ListTasks`, or `refresh` where it is not one call that failed.
-    pub operation: &'static str,
-    /// The cluster that was asked about, where the operation has one.
+    /// The AWS operation.
+    pub operation: Operation,
+    /// The cluster that was asked about, if the operation takes one.
     pub cluster: Option<ClusterRef>,
-    /// AWS's error code, or our word for what happened on the way to AWS.
+    /// AWS's error code, or this program's code for a call without a response.
     pub code: String,
-    /// The chain of causes in one line.
+    /// The chain of causes on one line.
     pub message: String,
-    /// AWS's id of the (first) failed request.
+    /// AWS's id of the first failed request.
     pub request_id: Option<String>,
-    /// How many calls failed like this.
+    /// The number of calls that failed in the same way.
     pub calls: usize,
-    /// Whether it may pass by itself (a time-out, a throttle, an outage), and nobody has to mend anything.
+    /// Whether it may go away by itself (a timeout, a throttle, an outage).
     pub transient: bool,
 }
 
-/// The failures of a refresh, alike ones counted together.
+/// The failures of a refresh; failures with equal operation, cluster and code are counted as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(Vec<Failure>);
 
 impl Failures {
-    /// Adds a failure, to an alike one where there is one.
+    /// Adds a failure, or adds its calls to those of an equal one.
     pub fn record(&mut self, failure: Failure) -> FailureId {
-        let alike = |known: &Failure| {
+        let equal = |known: &Failure| {
             (known.operation, &known.cluster, &known.code) == (failure.operation, &failure.cluster, &failure.code)
         };
-        if let Some(at) = self.0.iter().position(alike) {
+        if let Some(at) = self.0.iter().position(equal) {
             self.0[at].calls += failure.calls;
             return FailureId(at);
         }
@@ -43,17 +44,17 @@ impl Failures {
         FailureId(self.0.len() - 1)
     }
 
-    /// Each failure with its id.
+    /// Returns each failure with its id.
     pub fn iter(&self) -> impl Iterator<Item = (FailureId, &Failure)> {
         self.0.iter().enumerate().map(|(at, failure)| (FailureId(at), failure))
     }
 
-    /// Whether nothing failed.
+    /// Returns whether nothing failed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many different failures there are.
+    /// Returns the number of different failures.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -64,9 +65,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alike_failures_are_counted_together() {
+    fn counts_equal_failures_together() {
         let failure = |code: &str| Failure {
-            operation: "ListTasks",
+            operation: Operation::ListTasks,
             cluster: Some("prod".into()),
             code: code.into(),
             message: String::new(),

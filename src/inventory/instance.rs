@@ -1,16 +1,16 @@
-//! The machines that tasks run on.
+//! The EC2 instances that tasks run on.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Shared;
+use super::strings::Shared;
 
-/// The EC2 instance that a container instance is.
+/// The EC2 instance behind a container instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Where its containers are reached.
+    /// The address at which its containers are reached.
     pub address: IpAddr,
-    /// What only meta labels need, where they are asked for.
+    /// What only meta labels need, if they are enabled.
     pub details: Option<Arc<InstanceDetails>>,
 }
 
@@ -20,7 +20,7 @@ impl From<IpAddr> for Instance {
     }
 }
 
-/// What EC2 says of an instance beyond its address.
+/// What EC2 reports of an instance beyond its address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are AWS's
 pub struct InstanceDetails {
@@ -29,19 +29,19 @@ pub struct InstanceDetails {
     pub private_ip: Option<Shared>,
     pub public_ip: Option<Shared>,
     pub subnet_id: Option<Shared>,
-    /// Keys and values of its tags.
+    /// Its tags.
     pub tags: Vec<(Shared, Shared)>,
 }
 
 /// Why a container instance has no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoHost {
-    /// ECS does not know the container instance (any more).
+    /// ECS does not know the container instance, or no longer.
     ContainerInstanceGone,
-    /// It is an ECS Anywhere machine (`mi-…`), which EC2 does not know.
+    /// It is an ECS Anywhere host (`mi-…`), which EC2 does not know.
     External,
-    /// EC2 does not know the instance (any more).
+    /// EC2 does not know the instance, or no longer.
     InstanceGone,
-    /// The instance has no private address, as a terminated one.
+    /// The instance has no private address, as when terminated.
     NoAddress,
 }

@@ -1,11 +1,11 @@
-//! The names of things in AWS: ARNs and ids.
+//! ARNs and ids.
 
 use std::borrow::Borrow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Shared;
+use super::strings::Shared;
 
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
@@ -14,12 +14,12 @@ macro_rules! identifiers {
         pub struct $name(Shared);
 
         impl $name {
-            /// The identifier as AWS writes it.
+            /// Returns the identifier as AWS writes it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The same text, shared.
+            /// Returns the shared text.
             pub fn shared(&self) -> Shared {
                 self.0.clone()
             }
@@ -60,64 +60,64 @@ identifiers! {
     TaskArn;
     /// The ARN of a task definition revision.
     TaskDefinitionArn;
-    /// The ARN of a container instance, ECS's record of a machine.
+    /// The ARN of a container instance, ECS's record of a host.
     ContainerInstanceArn;
     /// The id of an EC2 instance (`i-…`).
     InstanceId;
 }
 
 impl ClusterRef {
-    /// The cluster's name: the whole text, or what follows `:cluster/` in an ARN.
+    /// Returns the cluster's name.
     pub fn name(&self) -> &str {
         cluster_name(&self.0)
     }
 
-    /// Whether this is an ARN and not a bare name.
+    /// Returns whether this is an ARN rather than a name.
     pub fn is_arn(&self) -> bool {
         self.0.starts_with("arn:")
     }
 
-    /// Whether the cluster with this ARN is the one meant. A bare name means the cluster of that name
-    /// in whatever account and region are being asked.
+    /// Returns whether this refers to the cluster with the given ARN. A name refers to the cluster of that name
+    /// in the account and region that are being asked.
     pub fn matches(&self, cluster_arn: &str) -> bool {
         if self.is_arn() { self.as_str() == cluster_arn } else { self.name() == cluster_name(cluster_arn) }
     }
 }
 
-/// The name in a cluster's ARN (`arn:aws:ecs:REGION:ACCOUNT:cluster/NAME`), or the text itself.
-fn cluster_name(text: &str) -> &str {
+/// Returns the name in a cluster's ARN (`arn:aws:ecs:REGION:ACCOUNT:cluster/NAME`), or the text itself.
+pub fn cluster_name(text: &str) -> &str {
     text.rsplit_once(":cluster/").map_or(text, |(_, name)| name)
 }
 
-/// The fields of an ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+/// Returns a field of an ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 fn arn_field(arn: &str, field: usize) -> Option<&str> {
     arn.split(':').nth(field).filter(|text| !text.is_empty())
 }
 
 impl TaskArn {
-    /// The region that it runs in.
+    /// Returns the region that the task runs in.
     pub fn region(&self) -> Option<&str> {
         arn_field(&self.0, 3)
     }
 
-    /// The account that it runs in.
+    /// Returns the account that the task runs in.
     pub fn account(&self) -> Option<&str> {
         arn_field(&self.0, 4)
     }
 
-    /// The ARN of a service in the task's cluster, `arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME`.
+    /// Returns the ARN of a service in the task's cluster, `arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME`.
     pub fn service(&self, name: &str) -> Option<String> {
         let (account, rest) = self.0.split_once(":task/")?;
         let (cluster, _id) = rest.split_once('/')?;
         Some(format!("{account}:service/{cluster}/{name}"))
     }
 
-    /// The task's id, the last part of its ARN.
+    /// Returns the task's id, the last part of its ARN.
     pub fn id(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The ARN of the task's cluster, as the long form of task ARNs names it
+    /// Returns the ARN of the task's cluster, as the long form of task ARNs names it
     /// (`arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID`); the short form of before 2018 does not.
     pub fn cluster(&self) -> Option<ClusterArn> {
         let (account, rest) = self.0.split_once(":task/")?;
@@ -127,12 +127,12 @@ impl TaskArn {
 }
 
 impl TaskDefinitionArn {
-    /// The last part of the ARN, `FAMILY:REVISION`.
+    /// Returns the last part of the ARN, `FAMILY:REVISION`.
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// Whether this is the definition of an ECS Managed Daemon (`…:daemon-task-definition/…`), which
+    /// Returns whether this is the definition of an ECS Managed Daemon (`…:daemon-task-definition/…`), which
     /// DescribeTaskDefinition does not know.
     pub fn is_daemon(&self) -> bool {
         self.0.contains(":daemon-task-definition/")
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_is_matched_by_name_or_by_arn() {
+    fn matches_a_cluster_by_name_or_arn() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
         for (given, expected) in [
             ("prod", true),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_long_form_of_a_task_arn_names_its_cluster() {
+    fn finds_the_cluster_in_the_long_form_of_a_task_arn() {
         let long = TaskArn::from("arn:aws:ecs:eu-west-1:123456789012:task/prod/abc");
         assert_eq!(long.cluster(), Some("arn:aws:ecs:eu-west-1:123456789012:cluster/prod".into()));
         assert_eq!(long.id(), "abc");

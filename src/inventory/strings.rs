@@ -1,4 +1,4 @@
-//! Strings that many values share, held once.
+//! Strings that many values share, stored once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,13 +6,12 @@ use std::sync::Arc;
 /// A string that many values share.
 pub type Shared = Arc<str>;
 
-/// A set of strings of which each is held once: thousands of tasks have the same cluster, definition and
-/// container names.
+/// A string interner: thousands of tasks have the same cluster, definition and container names.
 #[derive(Debug, Default)]
 pub struct Strings(HashSet<Shared>);
 
 impl Strings {
-    /// The one copy of this text.
+    /// Returns the stored copy of a text, which it stores if it is new.
     pub fn share(&mut self, text: &str) -> Shared {
         if let Some(known) = self.0.get(text) {
             return known.clone();
@@ -22,8 +21,8 @@ impl Strings {
         new
     }
 
-    /// Lets go of those that nobody else holds any more.
-    pub fn forget_unused(&mut self) {
+    /// Drops the strings that nobody else holds.
+    pub fn evict_unused(&mut self) {
         self.0.retain(|text| Arc::strong_count(text) > 1);
     }
 }
@@ -33,12 +32,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_held_once_and_as_long_as_it_is_used() {
+    fn stores_a_text_once_while_it_is_used() {
         let mut strings = Strings::default();
         let (one, other) = (strings.share("prod"), strings.share("prod"));
         assert!(Arc::ptr_eq(&one, &other));
         drop(strings.share("unused"));
-        strings.forget_unused();
+        strings.evict_unused();
         assert_eq!(strings.0, HashSet::from([one]));
     }
 }

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use super::{ClusterArn, ContainerInstanceArn, Shared, TaskArn, TaskDefinitionArn};
+use super::names::{ClusterArn, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use super::strings::Shared;
 
 /// A described task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,37 +15,38 @@ pub struct Task {
     pub cluster: Option<ClusterArn>,
     /// Its task definition.
     pub definition: TaskDefinitionArn,
-    /// `service:NAME` or `family:NAME`; absent for some tasks.
+    /// `service:NAME` or `family:NAME`; some tasks have none.
     pub group: Option<Shared>,
-    /// Where it is in its life.
+    /// Its lifecycle status.
     pub last_status: TaskStatus,
-    /// Whether it has been told to stop (`desiredStatus` STOPPED).
-    pub told_to_stop: bool,
-    /// Whether it runs on an ECS Managed Instance, which EC2 hides unless asked for.
+    /// Whether it is to stop (`desiredStatus` STOPPED).
+    pub stop_requested: bool,
+    /// Whether it runs on an ECS Managed Instance, which EC2 lists only on request.
     pub on_managed_instance: bool,
-    /// The container instance it runs on; none on Fargate.
+    /// The container instance it runs on; `None` on Fargate.
     pub container_instance: Option<ContainerInstanceArn>,
-    /// The IPv4 address of its network interface attachment, where it has one.
+    /// The IPv4 address of its network interface attachment.
     pub attachment_ipv4: Option<Ipv4Addr>,
-    /// Its containers, injected ones included.
+    /// Its containers, including injected ones.
     pub containers: Vec<Container>,
-    /// What only meta labels need, where they are asked for.
+    /// What only meta labels need, if they are enabled.
     pub details: Option<Box<TaskDetails>>,
 }
 
 impl Task {
-    /// Whether all that makes its targets is fixed for the rest of its life, but for containers that stop:
-    /// it runs, and each of its containers runs or has stopped for good. (Amazon ECS Developer Guide,
-    /// "Amazon ECS task lifecycle"; a container that its restart policy starts again is never STOPPED.)
+    /// Returns whether everything that makes its targets is fixed for the rest of its life, except that
+    /// containers may stop: it runs, and each of its containers runs or has stopped permanently. (Amazon ECS
+    /// Developer Guide, "Amazon ECS task lifecycle"; a container that its restart policy restarts is never
+    /// STOPPED.)
     pub fn is_settled(&self) -> bool {
         let up = |container: &Container| {
             matches!(container.last_status, TaskStatus::Running | TaskStatus::Stopped | TaskStatus::Unknown)
         };
-        self.last_status == TaskStatus::Running && !self.told_to_stop && self.containers.iter().all(up)
+        self.last_status == TaskStatus::Running && !self.stop_requested && self.containers.iter().all(up)
     }
 }
 
-/// What ECS says of a task beyond what makes targets, in AWS's words.
+/// What ECS reports of a task beyond what makes targets, in AWS's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are AWS's
 pub struct TaskDetails {
@@ -56,11 +58,11 @@ pub struct TaskDetails {
     pub health_status: Option<Shared>,
     pub platform_family: Option<Shared>,
     pub platform_version: Option<Shared>,
-    /// Keys and values of its tags.
+    /// Its tags.
     pub tags: Vec<(Shared, Shared)>,
 }
 
-/// Where a task is in its life, in order (Amazon ECS Developer Guide, "Amazon ECS task lifecycle").
+/// A lifecycle status, in order (Amazon ECS Developer Guide, "Amazon ECS task lifecycle").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // the names are AWS's
 pub enum TaskStatus {
@@ -73,7 +75,7 @@ pub enum TaskStatus {
     Deprovisioning,
     Stopped,
     Deleted,
-    /// Absent, or a word that AWS has added since: says nothing.
+    /// Absent, or a status that AWS has added since.
     Unknown,
 }
 
@@ -90,24 +92,24 @@ impl TaskStatus {
         ("DELETED", Self::Deleted),
     ];
 
-    /// Reads AWS's word.
+    /// Converts AWS's word.
     pub fn from_aws(word: Option<&str>) -> Self {
         Self::NAMES.iter().find(|(name, _)| Some(*name) == word).map_or(Self::Unknown, |(_, status)| *status)
     }
 
-    /// AWS's word.
+    /// Returns AWS's word.
     pub fn as_str(self) -> &'static str {
         Self::NAMES.iter().find(|(_, status)| *status == self).map_or("UNKNOWN", |(name, _)| name)
     }
 
-    /// Whether the task has not come up yet, so that its addresses are not to be trusted.
-    pub fn is_coming(self) -> bool {
+    /// Returns whether the task has not started yet, so that its addresses are not valid.
+    pub fn is_starting(self) -> bool {
         matches!(self, Self::Provisioning | Self::Pending)
     }
 
-    /// Whether the task is on its way out. It keeps its address in the answers, and that address may be
-    /// someone else's by now.
-    pub fn is_going(self) -> bool {
+    /// Returns whether the task is stopping or has stopped. Responses still show its address, which AWS may
+    /// have given to another task.
+    pub fn is_stopping(self) -> bool {
         matches!(self, Self::Deactivating | Self::Stopping | Self::Deprovisioning | Self::Stopped | Self::Deleted)
     }
 }
@@ -115,17 +117,17 @@ impl TaskStatus {
 /// A container of a described task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Its name, by which its definition is found.
+    /// Its name, which also identifies its definition.
     pub name: Shared,
     /// Its ARN.
     pub arn: Option<Shared>,
-    /// Where it is in its life, in the words for tasks: PENDING, RUNNING, STOPPED.
+    /// Its status: PENDING, RUNNING or STOPPED.
     pub last_status: TaskStatus,
     /// The IPv4 address of its network interface (awsvpc).
     pub ipv4: Option<Ipv4Addr>,
     /// The IPv6 address of its network interface (awsvpc).
     pub ipv6: Option<Ipv6Addr>,
-    /// The ports it publishes on its host (bridge).
+    /// The ports that it publishes on its host (bridge).
     pub bindings: Vec<Binding>,
 }
 
@@ -142,21 +144,21 @@ impl Default for Container {
     }
 }
 
-/// Ports of a container published on its host: one port, or a range of equal length on both sides.
+/// Ports of a container published on its host: one port, or ranges of equal length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// Whether it is TCP; a scrape is.
+    /// Whether it is TCP, as scrapes are.
     pub tcp: bool,
-    /// The address family it listens on; none where AWS does not say.
+    /// The address family it listens on; `None` if AWS does not say.
     pub family: Option<Family>,
     /// The ports inside the container.
     pub container_ports: RangeInclusive<u16>,
-    /// The first of the ports on the host.
+    /// The first port on the host.
     pub first_host_port: u16,
 }
 
 impl Binding {
-    /// The host port that leads to a container port.
+    /// Returns the host port that leads to a container port.
     pub fn host_port(&self, container_port: u16) -> Option<u16> {
         if !self.container_ports.contains(&container_port) {
             return None;
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_mapped_by_offset() {
+    fn maps_a_range_by_offset() {
         let binding = Binding { tcp: true, family: None, container_ports: 8000..=8003, first_host_port: 65_534 };
         assert_eq!(
             [7999, 8000, 8001, 8002, 8004].map(|port| binding.host_port(port)),

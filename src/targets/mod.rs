@@ -259,17 +259,17 @@ fn is_up(task: &Task, container: &Container) -> Result<(), SkipReason> {
     if let Some(reason) = stopping(task) {
         return Err(reason);
     }
-    if task.last_status.is_coming() {
+    if task.last_status.is_starting() {
         return Err(SkipReason::TaskNotUp(task.last_status));
     }
     if container.last_status == TaskStatus::Stopped { Err(SkipReason::ContainerStopped) } else { Ok(()) }
 }
 
 fn stopping(task: &Task) -> Option<SkipReason> {
-    if task.last_status.is_going() {
+    if task.last_status.is_stopping() {
         return Some(SkipReason::TaskStopping(Some(task.last_status)));
     }
-    task.told_to_stop.then_some(SkipReason::TaskStopping(None))
+    task.stop_requested.then_some(SkipReason::TaskStopping(None))
 }
 
 /// The address of an awsvpc task, whose containers all share one interface: IPv4 where it has one, since

@@ -115,7 +115,7 @@ impl SkipReason {
 
     /// Whether somebody who meant this container to be scraped has something to mend.
     /// The others are how things are meant to be, or pass by themselves.
-    pub fn is_mistake(&self) -> bool {
+    pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,
             Self::InvalidPort(_)

@@ -9,16 +9,21 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// Starts logging, for the rest of the process. Panics are logged too, each on a line.
+/// Starts logging, for the rest of the process. Panics are logged too, on one line each.
 pub fn init(config: LogConfig) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     };
-    // The AWS SDK warns of what we report ourselves, and at DEBUG it floods.
-    let others = if config.level == LogLevel::Debug { LevelFilter::WARN } else { LevelFilter::ERROR };
+    // The AWS SDK warns of failures that this program reports itself, and at DEBUG it is too verbose to read.
+    let others = match config.level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::WARN,
+        _ => LevelFilter::ERROR,
+    };
     let filter = Targets::new().with_default(others).with_target(env!("CARGO_CRATE_NAME"), level);
     let layer = match config.format {
         LogFormat::Logfmt => {
@@ -30,7 +35,7 @@ pub fn init(config: LogConfig) {
             json.with_current_span(false).with_span_list(false).with_writer(io::stderr).boxed()
         }
     };
-    // It fails only where a logger is set already, which is then as good.
+    // Fails only if a subscriber is set already, as in tests.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("unknown");

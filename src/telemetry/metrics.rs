@@ -1,11 +1,10 @@
-//! Metrics about the program itself: base units, fixed label names, every series there from the start.
+//! Metrics about the program: base units, fixed label names, and every series present from the start.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -15,37 +14,32 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
-use super::Board;
 use super::process::Process;
-use crate::aws::{Attempt, OPERATIONS};
-use crate::daemon::{Outcome, Refresh};
+use crate::inventory::{Attempt, Cached, Operation, cluster_name};
+use crate::refresh::{Outcome, Refresh};
+use crate::status::Status;
 use crate::targets::SkipReason;
 use crate::writer::Written;
 
-/// What every metric's name begins with.
+/// The prefix of every metric's name.
 const PREFIX: &str = "ecs_discovery";
 
-/// Where a refresh can fail, by what `refresh_failures_total` calls it.
-const STAGES: [(&str, &str); 7] = [
-    ("AssumeRole", "assume_role"),
-    ("ListClusters", "list_clusters"),
-    ("ListTasks", "list_tasks"),
-    ("DescribeTasks", "describe_tasks"),
-    ("DescribeTaskDefinition", "describe_task_definition"),
-    ("DescribeContainerInstances", "describe_container_instances"),
-    ("DescribeInstances", "describe_instances"),
-];
-
-/// The stage of putting the targets out.
+/// The stage of writing the output.
 const WRITE: &str = "write";
 
-/// No stage, but what ended a refresh just as well.
+/// The stage of a refresh that panicked.
 const PANIC: &str = "panic";
 
-/// The caches.
-const CACHES: [&str; 4] = ["tasks", "task_definitions", "container_instances", "instances"];
+/// The format of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// OpenMetrics text.
+    OpenMetrics,
+    /// Prometheus's older text format.
+    Classic,
+}
 
-/// An error code longer than this, or with other characters than codes have, is not one.
+/// A longer error code, or one with characters that codes do not have, is not an error code.
 const LONGEST_CODE: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -93,18 +87,18 @@ struct ByResult {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types)] // written as they are named
+#[allow(non_camel_case_types)] // the names are the label values
 enum WriteResult {
     replaced,
     unchanged,
     failed,
-    left_alone,
+    not_overwritten,
 }
 
 type Seconds = Gauge<f64, AtomicU64>;
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
-/// The metrics and what they are counted from.
+/// The metrics.
 pub(super) struct Metrics {
     registry: Registry,
     refreshes: Counter,
@@ -120,14 +114,6 @@ pub(super) struct Metrics {
     throttles: Family<ByOperation, Counter>,
     writes: Family<ByResult, Counter>,
     cache_entries: Family<ByCache, Gauge>,
-    /// When each cluster was last fully learned, or first seen where it never was; and whether it is stale now.
-    freshness: Mutex<HashMap<String, Freshness>>,
-}
-
-#[derive(Clone, Copy)]
-struct Freshness {
-    as_of: Instant,
-    stale: bool,
 }
 
 impl Metrics {
@@ -135,7 +121,7 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process));
         let r = registry.sub_registry_with_prefix(PREFIX);
-        let build: Family<Build, Gauge> = added(r, "build_info", "What this program was built from, always 1");
+        let build: Family<Build, Gauge> = register(r, "build_info", "What this program was built from, always 1");
         let revision = option_env!("ECS_DISCOVERY_REVISION").unwrap_or("unknown");
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION"), revision }).set(1);
         let duration = Histogram::new(exponential_buckets(0.05, 2.0, 12));
@@ -144,59 +130,64 @@ impl Metrics {
         let request_duration = Family::new_with_constructor(new_histogram);
         r.register("aws_request_duration_seconds", "How long attempts to call AWS took", request_duration.clone());
         let metrics = Self {
-            refreshes: added(r, "refreshes", "Refreshes that ended"),
-            refresh_failures: added(r, "refresh_failures", "Refreshes in which this stage failed"),
+            refreshes: register(r, "refreshes", "Refreshes that ended"),
+            refresh_failures: register(r, "refresh_failures", "Refreshes in which this stage failed"),
             refresh_duration: duration,
-            last_refresh: added(r, "last_refresh_timestamp_seconds", "When the last refresh began, 0 before the first"),
-            last_success: added(
+            last_refresh: register(
+                r,
+                "last_refresh_timestamp_seconds",
+                "When the last refresh began, 0 before the first",
+            ),
+            last_success: register(
                 r,
                 "last_successful_refresh_timestamp_seconds",
                 "When a refresh last ended without a failure, 0 before",
             ),
-            targets: added(r, "targets", "Targets in force, earlier ones that stand in included"),
-            stale: added(
+            targets: register(r, "targets", "Targets in force, including last known ones"),
+            stale: register(
                 r,
                 "cluster_stale_seconds",
-                "For how long a cluster could not be learned in full, 0 when it was",
+                "How long a cluster has not been learned completely, 0 if it was",
             ),
-            skipped: added(r, "containers_skipped", "Containers that are no targets"),
-            requests: added(r, "aws_requests", "Attempts to call AWS"),
+            skipped: register(r, "containers_skipped", "Containers that are not targets"),
+            requests: register(r, "aws_requests", "Attempts to call AWS"),
             request_duration,
-            throttles: added(r, "aws_throttles", "Attempts that AWS throttled"),
-            writes: added(r, "file_writes", "What became of the file at each refresh"),
-            cache_entries: added(r, "cache_entries", "What is remembered between refreshes"),
-            freshness: Mutex::default(),
+            throttles: register(r, "aws_throttles", "Attempts that AWS throttled"),
+            writes: register(r, "file_writes", "Results of writing the file, one per refresh"),
+            cache_entries: register(r, "cache_entries", "Entries that are cached between refreshes"),
             registry: Registry::default(),
         };
         let metrics = Self { registry, ..metrics };
-        metrics.start_every_series();
+        metrics.create_every_series();
         metrics
     }
 
-    /// A series that appears only with its first event cannot be alerted on.
-    fn start_every_series(&self) {
-        for stage in STAGES.iter().map(|(_, stage)| *stage).chain([WRITE, PANIC]) {
-            start(&self.refresh_failures, &ByStage { stage });
+    /// Creates every series, because alerts cannot see the first event of a series that it creates.
+    fn create_every_series(&self) {
+        for stage in Operation::ALL.map(Operation::stage).into_iter().chain([WRITE, PANIC]) {
+            create(&self.refresh_failures, &ByStage { stage });
         }
         for reason in SkipReason::CODES {
-            start(&self.skipped, &ByReason { reason });
+            create(&self.skipped, &ByReason { reason });
         }
-        for (service, operation) in OPERATIONS {
-            start(&self.requests, &ByCode { service, operation, code: "ok".into() });
-            start(&self.request_duration, &ByOperation { service, operation });
-            start(&self.throttles, &ByOperation { service, operation });
+        // Calls to STS are made inside the SDK's credential chain, where attempts cannot be observed.
+        for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::AssumeRole) {
+            let (service, operation) = (operation.service(), operation.name());
+            create(&self.requests, &ByCode { service, operation, code: "ok".into() });
+            create(&self.request_duration, &ByOperation { service, operation });
+            create(&self.throttles, &ByOperation { service, operation });
         }
-        for result in [WriteResult::replaced, WriteResult::unchanged, WriteResult::failed, WriteResult::left_alone] {
-            start(&self.writes, &ByResult { result });
+        for result in [WriteResult::replaced, WriteResult::unchanged, WriteResult::failed, WriteResult::not_overwritten]
+        {
+            create(&self.writes, &ByResult { result });
         }
-        for cache in CACHES {
-            start(&self.cache_entries, &ByCache { cache });
+        for cache in Cached::ALL {
+            create(&self.cache_entries, &ByCache { cache: cache.name() });
         }
     }
 
-    /// So many panics before this process.
-    pub(super) fn panicked(&self, times: u64) {
-        self.refresh_failures.get_or_create(&ByStage { stage: PANIC }).inc_by(times);
+    pub(super) fn panicked(&self) {
+        self.refresh_failures.get_or_create(&ByStage { stage: PANIC }).inc();
     }
 
     pub(super) fn refreshed(&self, refresh: &Refresh) {
@@ -213,7 +204,7 @@ impl Metrics {
             Outcome::Written(Written::Replaced) => Some(WriteResult::replaced),
             Outcome::Written(Written::Unchanged) => Some(WriteResult::unchanged),
             Outcome::Failed(_) => Some(WriteResult::failed),
-            Outcome::LeftAlone(_) => Some(WriteResult::left_alone),
+            Outcome::NotOverwritten(_) => Some(WriteResult::not_overwritten),
             Outcome::NothingKnown => None,
         };
         if let Some(result) = result {
@@ -223,62 +214,38 @@ impl Metrics {
     }
 
     fn count_failures(&self, refresh: &Refresh) {
-        let mut stages: Vec<&str> = refresh
-            .snapshot
-            .failures
-            .iter()
-            .filter_map(|(_, failure)| STAGES.iter().find(|(operation, _)| *operation == failure.operation))
-            .map(|(_, stage)| *stage)
-            .collect();
+        let mut stages: Vec<_> =
+            refresh.snapshot.failures.iter().map(|(_, failure)| failure.operation.stage()).collect();
         if matches!(refresh.output, Outcome::Failed(_)) {
             stages.push(WRITE);
         }
         stages.sort_unstable();
         stages.dedup();
         for stage in stages {
-            let known = STAGES.iter().map(|(_, stage)| *stage).chain([WRITE]).find(|known| *known == stage);
-            if let Some(stage) = known {
-                self.refresh_failures.get_or_create(&ByStage { stage }).inc();
-            }
+            self.refresh_failures.get_or_create(&ByStage { stage }).inc();
         }
     }
 
-    /// Sets the clusters' series anew: those of clusters that are gone go with them.
+    /// Replaces the series of clusters, so that those of clusters that are gone disappear.
     fn count_clusters(&self, refresh: &Refresh) {
-        let mut freshness = self.freshness.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        match &refresh.snapshot.clusters {
-            Ok(_) => {
-                let states = clusters(refresh);
-                freshness.retain(|cluster, _| states.iter().any(|(name, _)| name == cluster));
-                for (cluster, fresh) in states {
-                    let known = freshness.entry(cluster).or_insert(Freshness { as_of: now, stale: !fresh });
-                    known.stale = !fresh;
-                    if fresh {
-                        known.as_of = now;
-                    }
-                }
-            }
-            Err(_) => freshness.values_mut().for_each(|known| known.stale = true),
-        }
         self.targets.clear();
-        for cluster in freshness.keys() {
-            start(&self.targets, &ByCluster { cluster: cluster.clone() });
+        for state in &refresh.clusters {
+            create(&self.targets, &ByCluster { cluster: state.cluster.name().to_owned() });
         }
-        if refresh.in_force() {
-            for group in refresh.targets.iter() {
-                let cluster =
-                    group.labels.get("cluster_arn").and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
-                self.targets.get_or_create(&ByCluster { cluster: cluster.to_owned() }).inc();
-            }
+        if !refresh.in_force() {
+            return;
+        }
+        for group in refresh.targets.iter() {
+            let cluster = group.labels.get("cluster_arn").map(cluster_name).unwrap_or_default();
+            self.targets.get_or_create(&ByCluster { cluster: cluster.to_owned() }).inc();
         }
     }
 
     pub(super) fn attempt(&self, attempt: &Attempt<'_>) {
-        let (service, operation) = (attempt.service, attempt.operation);
-        let looks_like_one = attempt.code.len() <= LONGEST_CODE
+        let (service, operation) = (attempt.operation.service(), attempt.operation.name());
+        let is_code = attempt.code.len() <= LONGEST_CODE
             && attempt.code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-        let code = if looks_like_one { attempt.code } else { "other" };
+        let code = if is_code { attempt.code } else { "other" };
         self.requests.get_or_create(&ByCode { service, operation, code: code.to_owned() }).inc();
         self.request_duration.get_or_create(&ByOperation { service, operation }).observe(attempt.took.as_secs_f64());
         if attempt.throttled {
@@ -286,27 +253,42 @@ impl Metrics {
         }
     }
 
-    pub(super) fn remembers(&self, cache: &'static str, entries: usize) {
-        self.cache_entries.get_or_create(&ByCache { cache }).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    pub(super) fn cached(&self, cache: Cached, entries: usize) {
+        self.cache_entries
+            .get_or_create(&ByCache { cache: cache.name() })
+            .set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn render(&self, board: &Board, openmetrics: bool) -> String {
-        self.last_refresh.set(board.attempted.map_or(0.0, unix_seconds));
-        self.last_success.set(board.succeeded.map_or(0.0, unix_seconds));
+    pub(super) fn render(&self, status: &Status, format: MetricsFormat) -> String {
+        self.last_refresh.set(status.last_refresh.map_or(0.0, unix_seconds));
+        self.last_success.set(status.last_success.map_or(0.0, unix_seconds));
         self.stale.clear();
-        for (cluster, known) in self.freshness.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let stale = if known.stale { known.as_of.elapsed().as_secs_f64() } else { 0.0 };
-            self.stale.get_or_create(&ByCluster { cluster: cluster.clone() }).set(stale);
+        for (cluster, seconds) in staleness(status) {
+            self.stale.get_or_create(&ByCluster { cluster: cluster.to_owned() }).set(seconds);
         }
         let mut text = String::new();
-        // Writing to memory has nothing that can fail.
+        // Writing to memory cannot fail.
         let _ = encode(&mut text, &self.registry);
-        if openmetrics { text } else { classic(&text) }
+        match format {
+            MetricsFormat::OpenMetrics => text,
+            MetricsFormat::Classic => classic(&text),
+        }
     }
 }
 
-/// Makes a series appear before there is anything to count.
-fn start<L, M, C>(family: &Family<L, M, C>, labels: &L)
+/// Returns for how many seconds each cluster has been incomplete.
+fn staleness(status: &Status) -> BTreeMap<&str, f64> {
+    let mut seconds: BTreeMap<&str, f64> = BTreeMap::new();
+    for state in status.refresh.iter().flat_map(|refresh| &refresh.clusters) {
+        let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
+        let longest = seconds.entry(state.cluster.name()).or_default();
+        *longest = longest.max(stale);
+    }
+    seconds
+}
+
+/// Creates a series without counting anything.
+fn create<L, M, C>(family: &Family<L, M, C>, labels: &L)
 where
     L: Clone + Hash + Eq,
     C: MetricConstructor<M>,
@@ -314,13 +296,7 @@ where
     drop(family.get_or_create(labels));
 }
 
-/// Each scanned cluster's name, and whether everything in it could be learned.
-fn clusters(refresh: &Refresh) -> Vec<(String, bool)> {
-    let scanned = refresh.snapshot.clusters.iter().flatten();
-    scanned.map(|cluster| (cluster.cluster.name().to_owned(), refresh.knows_all_of(cluster))).collect()
-}
-
-fn added<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
@@ -330,8 +306,8 @@ fn unix_seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// From OpenMetrics to the older text format, which names a counter with its suffix in the comments too
-/// and knows neither units nor an end mark.
+/// Converts OpenMetrics to the older text format, which names a counter with its suffix in comments too, and has
+/// neither units nor an end mark.
 fn classic(openmetrics: &str) -> String {
     let lines: Vec<&str> = openmetrics.lines().collect();
     let counters: Vec<&str> =
@@ -355,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_classic_format_has_counters_by_their_full_names() {
+    fn names_counters_with_their_suffix_in_the_classic_format() {
         let openmetrics = "# HELP p_tries Tries of p_tries.\n\
                            # TYPE p_tries counter\n\
                            p_tries_total{of=\"p_tries\"} 1\n\

@@ -1,4 +1,4 @@
-//! What Linux tells of this process, under the names that every Prometheus client uses.
+//! Process metrics from /proc, under the names that Prometheus clients use.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Reads the figures when they are asked for.
+/// Reads the values at every scrape.
 #[derive(Debug)]
 pub(super) struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        // Where /proc cannot be read there are no figures, and the other metrics go on.
+        // Without /proc there are only the other metrics.
         let Ok(process) = Linux::myself() else { return Ok(()) };
         let Ok(stat) = process.stat() else { return Ok(()) };
         let ticks = procfs::ticks_per_second() as f64;

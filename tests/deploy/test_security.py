@@ -185,7 +185,7 @@ def test_nothing_secret_is_told_and_no_line_of_the_log_is_other_peoples(form, si
     binary = request.config.programs["ECS_DISCOVERY_BIN"]
     program = Discovery(binary, flags, tmp_path / "ecs_file_sd.yml", tmp_path, aws.url, KEYS)
     try:
-        program.announces("container skipped")
+        program.announces("container misconfigured")
         for action in ("ecs:ListTasks", "sts:AssumeRole"):
             fault = json.dumps({"operation": action, "kind": "denied"}).encode()
             urllib.request.urlopen(urllib.request.Request(f"{aws.url}/_sim/faults", fault, method="POST")).close()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ecs_discovery::config::{DYNAMIC_PORT_LABEL, LabelFilter, PortRule, Rules};
 use ecs_discovery::inventory::{
     Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, Instance,
-    ListedTask, NetworkMode, NoHost, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
+    ListedTask, NetworkMode, NoHost, Operation, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -16,7 +16,7 @@ use proptest::sample::select;
 const ACCOUNT: &str = "arn:aws:ecs:us-east-1:123456789012";
 
 fn failure(code: &str) -> Failure {
-    let (operation, code) = ("DescribeTasks", code.to_owned());
+    let (operation, code) = (Operation::DescribeTasks, code.to_owned());
     Failure { operation, cluster: None, code, message: String::new(), request_id: None, calls: 1, transient: true }
 }
 
@@ -114,14 +114,14 @@ fn task() -> impl Strategy<Value = Task> {
     let words = (definition_arn(), status, option::of(text()), option::of(Just(arn("cluster/c0"))));
     let containers = vec((container(), any::<bool>()), 0..4);
     (words, place, prop::bool::weighted(0.1), containers).prop_map(
-        |((definition, status, group, cluster), (instance, attachment_ipv4, addresses), told_to_stop, containers)| {
+        |((definition, status, group, cluster), (instance, attachment_ipv4, addresses), stop_requested, containers)| {
             Task {
                 arn: "".into(),
                 cluster: cluster.map(|arn| arn.as_str().into()),
                 definition: definition.as_str().into(),
                 group: group.map(Into::into),
                 last_status: TaskStatus::from_aws(Some(status)),
-                told_to_stop,
+                stop_requested,
                 on_managed_instance: false,
                 container_instance: instance.map(|arn| arn.as_str().into()),
                 attachment_ipv4,

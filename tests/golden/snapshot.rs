@@ -11,7 +11,8 @@ use std::sync::Arc;
 use ecs_discovery::config::Clusters;
 use ecs_discovery::inventory::{
     Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, Instance,
-    InstanceDetails, ListedTask, NetworkMode, NoHost, Shared, Snapshot, Task, TaskDefinition, TaskDetails, TaskStatus,
+    InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition, TaskDetails,
+    TaskStatus,
 };
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
@@ -54,7 +55,7 @@ fn active(world: &World) -> impl Iterator<Item = &simaws::Cluster> {
 
 fn no_such_cluster() -> Failure {
     Failure {
-        operation: "ListTasks",
+        operation: Operation::ListTasks,
         cluster: None,
         code: "ClusterNotFoundException".into(),
         message: String::new(),
@@ -87,7 +88,7 @@ fn task(world: &World, cluster: &simaws::Cluster, task: &simaws::Task) -> Task {
         definition: world.task_definition_arn(&task.task_definition).as_str().into(),
         group: task.group.as_deref().map(Into::into),
         last_status: TaskStatus::from_aws(task.last_status.as_deref()),
-        told_to_stop: task.desired_status.as_deref() == Some("STOPPED"),
+        stop_requested: task.desired_status.as_deref() == Some("STOPPED"),
         on_managed_instance: task.launch_type.as_deref() == Some("MANAGED_INSTANCES"),
         container_instance: instance.map(|arn| arn.as_str().into()),
         attachment_ipv4: task.attachments.iter().find_map(attached_ipv4),

@@ -221,7 +221,7 @@ fn a_service_that_only_throttles_is_not_asked_on_and_on() {
     scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Throttle));
     let ended = scene.run();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("GivenUp"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Skipped"), "{}", ended.stderr);
     let attempts = scene.aws.calls().get("ecs:DescribeTaskDefinition");
     assert!((AT_ONCE..=2 * AT_ONCE * ATTEMPTS).contains(&attempts), "{attempts}");
 }

@@ -70,8 +70,8 @@ fn one_that_is_of_no_use_is_ignored_with_one_line_and_replaced() {
     let cases = [
         ("\u{0}\u{1}", "expected value"),
         ("{\"format\":\"ecs-discovery cache\",\"version\":1,\"task_def", "EOF while parsing"),
-        (r#"{"format":"another","version":1}"#, "it is not one of ours"),
-        (version_2, "it has version 2, and this program reads version 1"),
+        (r#"{"format":"another","version":1}"#, "not a cache file of ecs-discovery"),
+        (version_2, "version 2 is not supported, only 1"),
     ];
     all_at_once(&cases, |(contents, why)| {
         let mut scene = once();
@@ -81,7 +81,7 @@ fn one_that_is_of_no_use_is_ignored_with_one_line_and_replaced() {
             ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let about = |line: &&serde_json::Value| text(line, "message").starts_with("cache ");
         let [line] = lines.iter().filter(about).collect::<Vec<_>>()[..] else { panic!("{}", ended.stderr) };
-        assert!(text(line, "why").starts_with(why), "{line}");
+        assert!(text(line, "reason").starts_with(why), "{line}");
         refresh(&mut scene, &WARM);
     });
 }
@@ -95,7 +95,7 @@ fn one_that_cannot_be_read_or_written_is_only_a_warning() {
     let mut scene = scene.flag("-config.scrape-times=3");
     let ended = scene.run();
     assert_eq!(ended.code, Some(0));
-    assert_eq!(ended.stderr.matches("cache not written").count(), 1, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("cannot write the cache file").count(), 1, "{}", ended.stderr);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn ec2_denied_is_told_with_what_to_allow() {
     let mut scene = explained(two_clusters(), "-explain").flag("-config.cluster=prod");
     scene.aws.add_fault(Fault::always("ec2:DescribeInstances", FaultKind::Denied));
     let ended = run(&mut scene);
-    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.code, Some(1), "a container is unknown");
     let line = ended.stdout.lines().find(|line| line.contains("api-1")).unwrap();
     let said = "DescribeInstances: UnauthorizedOperation: allow ec2:DescribeInstances";
     assert!(line.contains("unknown") && line.ends_with(said), "{}", ended.stdout);
@@ -126,14 +126,14 @@ fn what_cannot_be_read_at_all_is_told_with_what_to_do() {
         ("ecs:ListClusters", FaultKind::Denied, "-config.cluster=", "allow ecs:ListClusters"),
         ("ecs:ListTasks", FaultKind::Denied, "-config.cluster=prod", "allow ecs:ListTasks"),
         ("ecs:DescribeTasks", FaultKind::Denied, "-config.cluster=prod", "allow ecs:DescribeTasks"),
-        ("sts:AssumeRole", FaultKind::Denied, role, "allow sts:AssumeRole here, and trust us in the role"),
+        ("sts:AssumeRole", FaultKind::Denied, role, "allow sts:AssumeRole in this role's policy"),
         (
             "ecs:DescribeInstances",
             FaultKind::Denied,
             "-config.cluster=pord",
             "check -config.cluster and -config.region",
         ),
-        ("ecs:ListTasks", FaultKind::Unavailable, "-config.cluster=prod", "wait: it is tried again at every refresh"),
+        ("ecs:ListTasks", FaultKind::Unavailable, "-config.cluster=prod", "wait: every refresh retries"),
     ] {
         let mut scene = explained(fargate(1), "-explain").flag(flag);
         scene.aws.add_fault(Fault::always(operation, kind));

@@ -29,8 +29,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const ORDINARY_USER: u32 = 65_532;
 
 /// The refreshes that have ended, by what the log says of each: one of these in any case.
-const ENDS: [&str; 5] =
-    ["targets unchanged", "targets written", "targets not written", "existing file left alone", "nothing written"];
+const ENDS: [&str; 5] = [
+    "targets unchanged",
+    "targets written",
+    "cannot write targets",
+    "existing file not overwritten",
+    "no file written",
+];
 
 /// The environment variable with the flags, one a line, of a program that is played by a test.
 const FLAGS_OF_THE_UNDERSTUDY: &str = "FLAGS_OF_THE_UNDERSTUDY";
@@ -315,7 +320,7 @@ pub(crate) fn text<'a>(line: &'a Value, field: &str) -> &'a str {
 
 /// Whether a line of the log is of this failure.
 pub(crate) fn is_failure(line: &Value, operation: &str, code: &str) -> bool {
-    text(line, "operation") == operation && text(line, "code") == code
+    text(line, "level") == "WARN" && text(line, "operation") == operation && text(line, "code") == code
 }
 
 impl Drop for Scene {
@@ -326,7 +331,9 @@ impl Drop for Scene {
             assert!(unexpected.is_empty(), "unexpected calls: {unexpected:?}");
             return;
         }
-        let file = self.bytes().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(20_000)]).into_owned());
+        let file = fs::read(&self.file)
+            .ok()
+            .map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(20_000)]).into_owned());
         let ended = self.ended.as_ref().map_or("", |ended| ended.stderr.as_str());
         let running = self.program.as_ref().map(|program| program.stderr().join("\n")).unwrap_or_default();
         let flags = self.flags.join(" ");

@@ -160,7 +160,7 @@ fn a_link_that_leads_in_a_circle_is_an_error_that_names_it() {
     let mut scene = small();
     symlink(scene.file(), scene.file()).unwrap();
     scene.start();
-    let error = scene.until_message("targets not written");
+    let error = scene.until_message("cannot write targets");
     assert!(text(&error, "error").contains("ecs_file_sd.yml"), "{error}");
     scene.after_refreshes(1);
 }
@@ -169,7 +169,7 @@ fn a_link_that_leads_in_a_circle_is_an_error_that_names_it() {
 fn a_missing_directory_is_an_error_until_it_is_there() {
     let mut scene = small().writing("volume/ecs.yml");
     scene.start();
-    let error = scene.until_message("targets not written");
+    let error = scene.until_message("cannot write targets");
     assert!(text(&error, "error").contains("volume") && text(&error, "error").contains("does not exist"), "{error}");
     fs::create_dir(scene.directory().join("volume")).unwrap();
     scene.until_targets(&[ONE]);
@@ -183,7 +183,7 @@ fn a_directory_that_may_not_be_written_says_whose_it_is_and_what_to_do() {
     fs::set_permissions(&volume, Permissions::from_mode(0o555)).unwrap();
     let (user, owner) = (scene.as_ordinary_user(), fs::metadata(&volume).unwrap().uid());
     scene.start();
-    let line = scene.until_message("targets not written");
+    let line = scene.until_message("cannot write targets");
     let error = text(&line, "error");
     for part in [&*format!("belongs to uid {owner}"), &*format!("we are uid {user}"), "/output", r#""user": "0""#] {
         assert!(error.contains(part), "{part}: {error}");
@@ -204,7 +204,7 @@ fn a_write_that_fails_half_way_leaves_the_old_file_and_no_litter() {
         let prod = world.cluster_mut("prod");
         prod.tasks.extend((0..100).map(|n| on_fargate(&format!("more-{n}"), "web:1", &format!("10.0.3.{n}"))));
     });
-    let error = scene.until_message("targets not written");
+    let error = scene.until_message("cannot write targets");
     assert!(
         text(&error, "error").contains("ecs_file_sd.yml") && text(&error, "error").contains("too large"),
         "{error}"
@@ -227,7 +227,7 @@ fn a_write_that_fails_half_way_leaves_the_old_file_and_no_litter() {
 fn targets_that_could_not_be_written_are_still_new_when_they_are() {
     let mut scene = small().writing("volume/ecs.yml");
     scene.start();
-    scene.until_message("targets not written");
+    scene.until_message("cannot write targets");
     scene.after_refreshes(1);
     fs::create_dir(scene.directory().join("volume")).unwrap();
     let line = scene.until_message("targets written");

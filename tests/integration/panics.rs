@@ -1,56 +1,68 @@
-//! A panic, wherever it comes from, costs a refresh: the program starts over as the same process.
+//! A panic costs a refresh: the program restarts discovery in the same process, and goes on serving targets.
 //!
-//! The real program has none that could be asked for, so a test plays it: the same `run`, told by a signal to panic.
+//! The real program has no panic to trigger, so a test plays it: the same `run`, with a source that panics while
+//! a file exists.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs};
 
+use ecs_discovery::aws::{Aws, StartError};
 use ecs_discovery::cli::{self, Parsed};
+use ecs_discovery::config::Config;
+use ecs_discovery::inventory::{Observer, Snapshot, Source};
+use ecs_discovery::run::{connect, run_with};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fixtures::{fargate, on_fargate};
-use crate::harness::{Scene, Server, Signal, flags_of_the_understudy, text, until};
+use crate::harness::{Scene, Server, flags_of_the_understudy, text, until};
 
 const ONE: &str = "10.0.0.1:9102";
 const TWO: &str = "10.0.0.2:9102";
 
-const PANIC: Signal = Signal::USR1;
+/// While this file exists in the program's working directory, refreshes panic.
+const TRIGGER: &str = "panic";
 
-/// The test that plays the program where it is started as that.
-const PLAYER: &str = "panics::a_limited_run_ends_with_a_panic";
+/// The test that plays the program when it is started as that.
+const PLAYER: &str = "panics::limited_run_ends_with_an_error";
 
-/// Plays the program, to its end, with these flags.
-fn play(flags: Vec<OsString>) {
-    let Ok(Parsed::Run(config)) = cli::parse(flags, |name| std::env::var_os(name)) else { panic!("it is to run") };
-    ecs_discovery::telemetry::init(config.log);
-    let shutdown = async {
-        let (mut end, mut panic) =
-            (signal(SignalKind::terminate()).unwrap(), signal(SignalKind::user_defined1()).unwrap());
-        tokio::select! {
-            _ = end.recv() => {}
-            _ = panic.recv() => panic!("as the test asks"),
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(ecs_discovery::run(*config, shutdown)).unwrap();
+/// AWS, except that it panics on request.
+struct Panicking(Aws);
+
+impl Source for Panicking {
+    async fn snapshot(&mut self) -> Snapshot {
+        assert!(!Path::new(TRIGGER).exists(), "as the test asks");
+        self.0.snapshot().await
+    }
 }
 
-/// One task, and the program that can be made to panic.
+async fn connect_panicking(config: &Config, observer: Arc<dyn Observer>) -> Result<Panicking, StartError> {
+    connect(config, observer).await.map(Panicking)
+}
+
+/// Plays the program to its end.
+fn play(flags: Vec<OsString>) {
+    let Ok(Parsed::Run(config)) = cli::parse(flags, |name| env::var_os(name)) else { panic!("flags to run with") };
+    ecs_discovery::telemetry::init(config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ended = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).unwrap();
+        let shutdown = async {
+            terminate.recv().await;
+        };
+        run_with(*config, shutdown, connect_panicking).await
+    });
+    ended.unwrap();
+}
+
+/// Returns a scene with one task, and a program that panics on request.
 fn one_task() -> Scene {
     Scene::of(fargate(1)).flag("-config.cluster=prod").played_by(PLAYER)
 }
 
-/// Has it panic, and waits until it answers again.
-fn panic(scene: &mut Scene, times: usize) -> Server {
-    scene.program().send(PANIC);
-    let lines = |scene: &mut Scene, message: &str| -> Vec<_> {
-        scene.log().into_iter().filter(|line| text(line, "message") == message).collect()
-    };
-    until("it answers again", || lines(scene, "listening").len() == times + 1);
-    let said = lines(scene, "panic");
-    assert_eq!(said.len(), times);
-    assert_eq!(text(&said[times - 1], "error"), "as the test asks");
-    let listening = lines(scene, "listening");
-    Server(text(&listening[times], "address").parse().unwrap())
+fn trigger(scene: &Scene) -> PathBuf {
+    scene.directory().join(TRIGGER)
 }
 
 fn panics(server: Server) -> Option<f64> {
@@ -58,22 +70,21 @@ fn panics(server: Server) -> Option<f64> {
 }
 
 #[test]
-fn the_program_starts_over_as_the_same_process_and_no_target_is_lost() {
+fn restarts_discovery_in_the_same_process_and_loses_no_targets() {
     let mut scene = one_task();
     let server = scene.serve();
     scene.until_targets(&[ONE]);
     assert_eq!(panics(server), Some(0.0));
     let reader = scene.reader(&[ONE]);
-    for times in 1..=2 {
-        let server = panic(&mut scene, times);
-        assert!(!scene.program().has_ended());
-        assert_eq!(panics(server), Some(times as f64));
-        assert_eq!(server.targets("/targets").len(), 1, "known from the file");
-        scene.until_message("started over after a panic");
-    }
-    // What it learned before is in the cache.
+    fs::write(trigger(&scene), "").unwrap();
+    until("two refreshes panicked", || panics(server) >= Some(2.0));
+    assert_eq!(server.targets("/targets").len(), 1);
+    assert_eq!(server.get("/").status, 200);
+    let line = scene.until_message("panic");
+    assert!(text(&line, "error").starts_with("as the test asks"), "{line}");
+    fs::remove_file(trigger(&scene)).unwrap();
     scene.after_refreshes(1);
-    assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 1);
+    assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 1, "restored from the cache file");
     scene.comes_up("prod", on_fargate("web-2", "web:1", "10.0.0.2"));
     scene.until_targets(&[ONE, TWO]);
     reader.stop();
@@ -81,14 +92,26 @@ fn the_program_starts_over_as_the_same_process_and_no_target_is_lost() {
 }
 
 #[test]
-fn after_a_panic_aws_is_asked_no_sooner_than_it_would_have_been() {
+fn keeps_targets_without_an_output_file() {
+    let mut scene = one_task().flag("-config.write-to=");
+    let server = scene.serve();
+    until("the target is served", || server.get("/targets").body.contains(ONE));
+    fs::write(trigger(&scene), "").unwrap();
+    until("a refresh panicked", || panics(server) >= Some(1.0));
+    scene.aws.add_fault(simaws::Fault::always("*", simaws::FaultKind::Denied));
+    fs::remove_file(trigger(&scene)).unwrap();
+    scene.after_refreshes(2);
+    assert!(server.get("/targets").body.contains(ONE));
+    scene.stop();
+}
+
+#[test]
+fn waits_an_interval_before_it_calls_aws_again() {
     let mut scene = one_task().flag("-config.scrape-interval=1h");
-    scene.serve();
-    scene.until_targets(&[ONE]);
-    scene.aws.take_calls();
-    panic(&mut scene, 1);
-    scene.until_message("started over after a panic");
-    let server = panic(&mut scene, 2);
+    fs::write(trigger(&scene), "").unwrap();
+    let server = scene.serve();
+    scene.until_message("a refresh panicked");
+    fs::remove_file(trigger(&scene)).unwrap();
     assert_eq!(server.get("/-/healthy").status, 200);
     let metrics = server.metrics();
     let timestamp = |name: &str| metrics.value(name).unwrap();
@@ -99,13 +122,29 @@ fn after_a_panic_aws_is_asked_no_sooner_than_it_would_have_been() {
 }
 
 #[test]
-fn a_limited_run_ends_with_a_panic() {
+fn unhealthy_after_several_panics_without_a_finished_refresh() {
+    let mut scene = one_task();
+    let server = scene.serve();
+    scene.until_targets(&[ONE]);
+    fs::write(trigger(&scene), "").unwrap();
+    until("it is unhealthy", || server.get("/-/healthy").status == 503);
+    assert!(panics(server) >= Some(3.0));
+    assert!(server.get("/-/healthy").body.contains("panicked"));
+    assert_eq!(server.targets("/targets").len(), 1);
+    fs::remove_file(trigger(&scene)).unwrap();
+    until("it is healthy again", || server.get("/-/healthy").status == 200);
+    scene.stop();
+}
+
+#[test]
+fn limited_run_ends_with_an_error() {
     if let Some(flags) = flags_of_the_understudy() {
         return play(flags);
     }
-    let mut scene = one_task().flag("-config.scrape-interval=1h").flag("-config.scrape-times=2");
+    let mut scene = one_task().flag("-config.scrape-times=2");
     scene.start_with(&[ONE]);
-    let ended = scene.send(PANIC);
+    fs::write(trigger(&scene), "").unwrap();
+    let ended = scene.ended();
     assert_ne!(ended.code, Some(0));
     assert_eq!(scene.targets().len(), 1);
 }

@@ -36,7 +36,7 @@ const ORIGINALS: &str = r#"- targets:
   - 10.0.1.1:9102
 "#;
 
-const NOT_OURS: &str = "the existing file is not one of ours";
+const NOT_OURS: &str = "the existing file is unreadable";
 
 fn both_clusters() -> Scene {
     Scene::of(two_clusters()).flag("-config.cluster=prod,other")
@@ -178,8 +178,8 @@ fn is_left_alone_until_all_is_known(mut scene: Scene) {
     let before = appearance(&scene);
     scene.aws.add_fault(denied("prod"));
     scene.start();
-    assert!(!text(&scene.until_message(NOT_OURS), "why").is_empty());
-    scene.until_message("existing file left alone");
+    assert!(!text(&scene.until_message(NOT_OURS), "reason").is_empty());
+    scene.until_message("existing file not overwritten");
     scene.after_refreshes(2);
     assert_eq!(appearance(&scene), before);
     scene.aws.clear_faults();
@@ -200,7 +200,7 @@ fn what_may_not_be_read_is_left_alone_until_all_is_known() {
     let before = fs::metadata(scene.file()).unwrap().ino();
     scene.aws.add_fault(denied("prod"));
     scene.start();
-    assert!(text(&scene.until_message(NOT_OURS), "why").contains("ermission denied"));
+    assert!(text(&scene.until_message(NOT_OURS), "reason").contains("ermission denied"));
     scene.after_refreshes(2);
     assert_eq!(fs::metadata(scene.file()).unwrap().ino(), before);
     scene.aws.clear_faults();
@@ -215,7 +215,7 @@ fn a_directory_in_the_files_place_is_said_and_left_alone() {
     fs::create_dir(scene.file()).unwrap();
     scene.start();
     scene.until_message(NOT_OURS);
-    let error = scene.until_message("targets not written");
+    let error = scene.until_message("cannot write targets");
     assert!(text(&error, "error").contains("is not a regular file"), "{error}");
     scene.after_refreshes(1);
     scene.assert_no_litter();

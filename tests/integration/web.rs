@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::config::ListenAddress;
-use ecs_discovery::telemetry::Telemetry;
 use ecs_discovery::web::{App, bind, serve};
 use simaws::{Cluster, Fault, FaultKind, TaskDefinition, World};
 
@@ -33,8 +32,13 @@ fn both_clusters() -> Scene {
 
 /// Serves an app of the library in this process, and asks it.
 fn with_app<T: Send + 'static>(patience: Duration, ask: impl FnOnce(Server) -> T + Send + 'static) -> T {
-    let app =
-        App { telemetry: Arc::new(Telemetry::new(true)), telemetry_path: "/metrics".into(), patience, flags: vec![] };
+    let app = App {
+        status: Arc::default(),
+        telemetry: Arc::default(),
+        telemetry_path: "/metrics".into(),
+        stalled_after: patience,
+        flags: vec![],
+    };
     let work = async {
         let listener = bind(&ListenAddress { host: Some("127.0.0.1".into()), port: 0 }).await.unwrap();
         let server = Server(listener.local_addr().unwrap());
@@ -85,7 +89,7 @@ fn it_is_ready_with_the_targets_of_an_earlier_run() {
 fn without_a_sign_of_life_it_is_not_healthy() {
     let answer = with_app(Duration::ZERO, |server| server.get("/-/healthy"));
     assert_eq!(answer.status, 503);
-    assert!(answer.body.starts_with("no sign of life from the refresh loop"), "{}", answer.body);
+    assert!(answer.body.starts_with("the refresh loop has made no progress"), "{}", answer.body);
     assert_eq!(with_app(Duration::MAX, |server| server.get("/-/healthy")).status, 200);
 }
 
@@ -121,7 +125,7 @@ fn a_port_that_is_taken_ends_it_at_the_start() {
         let mut scene = small().flag(&format!("-web.listen-address={host}:{port}"));
         let ended = scene.run();
         assert_eq!((ended.code, scene.bytes(), scene.aws.calls().total()), (Some(1), None, 0), "{}", ended.stderr);
-        let why = format!("cannot listen at port {port} (-web.listen-address): ");
+        let why = format!("cannot listen on port {port} (-web.listen-address): ");
         let log = ended.log();
         let error = log.last().and_then(|line| line["error"].as_str()).unwrap();
         assert!(error.starts_with(&why) && error.contains("in use"), "{error}");
@@ -197,6 +201,9 @@ fn the_page_shows_what_a_person_wants_to_see() {
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied));
     until("the page has the failure", || server.get("/").body.contains("allow ecs:ListTasks"));
     let page = server.get("/").body;
-    assert!(page.contains("prod: <span class=\"failed\">could not be read") && page.contains("(last known)"), "{page}");
+    assert!(
+        page.contains("prod: <span class=\"failed\">could not be read completely") && page.contains("(last known)"),
+        "{page}"
+    );
     scene.stop();
 }

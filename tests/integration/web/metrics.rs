@@ -109,7 +109,7 @@ fn every_series_is_there_before_the_first_refresh_ends() {
     let wanted = per_operation
         .chain(labelled("refresh_failures_total", "stage", &stages))
         .chain(labelled("containers_skipped", "reason", &ecs_discovery::targets::SkipReason::CODES))
-        .chain(labelled("file_writes_total", "result", &["replaced", "unchanged", "failed", "left_alone"]))
+        .chain(labelled("file_writes_total", "result", &["replaced", "unchanged", "failed", "not_overwritten"]))
         .chain(labelled("cache_entries", "cache", &["tasks", "task_definitions", "container_instances", "instances"]))
         .chain(["refreshes_total", "refresh_duration_seconds_count", "last_refresh_timestamp_seconds"].map(Into::into))
         .chain(["last_successful_refresh_timestamp_seconds".to_owned()]);
@@ -182,7 +182,7 @@ fn attempts_that_are_retried_count_each() {
 fn a_failure_is_counted_by_its_stage_and_its_code() {
     let cases = [
         ("ecs:ListTasks", FaultKind::Denied, "list_tasks", requests("ListTasks", "AccessDeniedException")),
-        ("ecs:DescribeTasks", FaultKind::Html, "describe_tasks", requests("DescribeTasks", "BadAnswer")),
+        ("ecs:DescribeTasks", FaultKind::Html, "describe_tasks", requests("DescribeTasks", "InvalidResponse")),
         ("ecs:ListTasks", FaultKind::Reset, "list_tasks", requests("ListTasks", "ConnectionFailed")),
         (
             "ecs:ListTasks",
@@ -210,8 +210,11 @@ fn a_role_that_is_refused_is_a_stage_of_its_own() {
     let (mut scene, metrics) = once(scene);
     assert_eq!(metrics.value("refresh_failures_total{stage=\"assume_role\"}"), Some(1.0));
     assert_eq!(metrics.value("refresh_failures_total{stage=\"list_tasks\"}"), Some(0.0));
-    assert_eq!(metrics.value(&requests("ListTasks", "NotSent")), Some(1.0), "ECS was never asked");
-    assert_eq!((metrics.value(&requests("ListTasks", "BadAnswer")), scene.aws.calls().get("ecs:ListTasks")), (None, 0));
+    assert_eq!(metrics.value(&requests("ListTasks", "DispatchFailure")), Some(1.0), "ECS was never asked");
+    assert_eq!(
+        (metrics.value(&requests("ListTasks", "InvalidResponse")), scene.aws.calls().get("ecs:ListTasks")),
+        (None, 0)
+    );
     scene.stop();
 }
 
@@ -230,7 +233,7 @@ fn a_file_that_is_left_alone_is_counted_and_no_target_is_in_force() {
     scene.file_holds("not ours");
     scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Denied));
     let (mut scene, metrics) = once(scene);
-    assert_eq!(metrics.value("file_writes_total{result=\"left_alone\"}"), Some(1.0));
+    assert_eq!(metrics.value("file_writes_total{result=\"not_overwritten\"}"), Some(1.0));
     assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(0.0));
     scene.stop();
 }

@@ -1,4 +1,4 @@
-//! A role to call AWS as, with refusals that name it.
+//! Assumes a role; errors name the role and STS.
 
 use std::error::Error;
 
@@ -10,27 +10,13 @@ use aws_sdk_ecs::operation::RequestId;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
-use super::failure;
+use crate::aws::api::errors::{self, AssumeRoleFailed};
 use crate::config::Role;
 
-/// How the role's sessions are named in CloudTrail.
+/// The session name, as CloudTrail shows it.
 const SESSION: &str = "ecs-discovery";
 
-/// STS would not give the role, or could not be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{role}: {message}")]
-pub(super) struct AssumeRoleFailed {
-    /// The role's ARN.
-    pub(super) role: String,
-    /// AWS's error code, where it answered with one.
-    pub(super) code: Option<String>,
-    /// What it said, or what happened on the way.
-    pub(super) message: String,
-    /// AWS's id of the request.
-    pub(super) request_id: Option<String>,
-}
-
-/// The same configuration as another role. The clients share its credentials until shortly before they
+/// Returns the same configuration with the role's credentials. The clients share them until shortly before they
 /// expire (the SDK's identity cache).
 pub(super) async fn assume(role: &Role, shared: SdkConfig) -> SdkConfig {
     let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(SESSION).configure(&shared);
@@ -53,19 +39,19 @@ impl ProvideCredentials for Assumed {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            let refused = |error| CredentialsError::provider_error(refusal(&self.role, &error));
-            self.provider.provide_credentials().await.map_err(refused)
+            let failed = |error| CredentialsError::provider_error(describe(&self.role, &error));
+            self.provider.provide_credentials().await.map_err(failed)
         })
     }
 }
 
-fn refusal(role: &str, error: &CredentialsError) -> AssumeRoleFailed {
-    let answered = error.source().and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
-    let said = answered.and_then(ProvideErrorMetadata::message);
+fn describe(role: &str, error: &CredentialsError) -> AssumeRoleFailed {
+    let response = error.source().and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
+    let message = response.and_then(ProvideErrorMetadata::message);
     AssumeRoleFailed {
         role: role.to_owned(),
-        code: answered.and_then(ProvideErrorMetadata::code).map(String::from),
-        message: said.map_or_else(|| failure::chain(error), String::from),
-        request_id: answered.and_then(RequestId::request_id).map(String::from),
+        code: response.and_then(ProvideErrorMetadata::code).map(String::from),
+        message: message.map_or_else(|| errors::chain(error), String::from),
+        request_id: response.and_then(RequestId::request_id).map(String::from),
     }
 }

@@ -1,7 +1,6 @@
-//! From the SDK's types to ours: every `Option` is decided here, once.
+//! Converts the SDK's types to ours. Every `Option` is decided here, once.
 //!
-//! What AWS ought to send and did not is left out where a target can do without it; where not, the whole
-//! thing counts as not described.
+//! A missing value is left out if a target can do without it; otherwise the whole item counts as not described.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
@@ -9,15 +8,15 @@ use std::str::FromStr;
 
 use aws_sdk_ecs::types as wire;
 
+use crate::config::Details;
 use crate::inventory::{
     Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Strings, Task, TaskDefinition,
     TaskDefinitionArn, TaskDetails, TaskStatus,
 };
 
-/// A task; none where it does not say which it is and what defines it. `details` keeps what only meta
-/// labels need; `strings` holds what tasks have in common.
-pub(super) fn task(wire: wire::Task, details: bool, strings: &mut Strings) -> Option<Task> {
-    let details = details.then(|| Box::new(task_details(&wire, strings)));
+/// Converts a task; `None` without an ARN or a task definition. `strings` interns what tasks have in common.
+pub(super) fn task(wire: wire::Task, details: Details, strings: &mut Strings) -> Option<Task> {
+    let details = (details == Details::Kept).then(|| Box::new(task_details(&wire, strings)));
     Some(Task {
         details,
         attachment_ipv4: attachment_ipv4(wire.attachments.as_deref().unwrap_or_default()),
@@ -26,7 +25,7 @@ pub(super) fn task(wire: wire::Task, details: bool, strings: &mut Strings) -> Op
         definition: strings.share(&wire.task_definition_arn?).into(),
         group: wire.group.map(|group| strings.share(&group)),
         last_status: TaskStatus::from_aws(wire.last_status.as_deref()),
-        told_to_stop: wire.desired_status.as_deref() == Some("STOPPED"),
+        stop_requested: wire.desired_status.as_deref() == Some("STOPPED"),
         on_managed_instance: wire.launch_type == Some(wire::LaunchType::ManagedInstances),
         container_instance: wire.container_instance_arn.map(|arn| strings.share(&arn).into()),
         containers: fitting(wire.containers.unwrap_or_default(), |one| container(one, strings)),
@@ -49,13 +48,13 @@ fn task_details(wire: &wire::Task, strings: &mut Strings) -> TaskDetails {
     }
 }
 
-/// The address of the task's network interface.
+/// Returns the address of the task's network interface.
 fn attachment_ipv4(attachments: &[wire::Attachment]) -> Option<Ipv4Addr> {
     interface_details(attachments).find_map(|detail| address(named(detail, "privateIPv4Address")))
 }
 
-/// What is said of the task's network interface. Other attachments (Service Connect, volumes) stand
-/// beside it in any order.
+/// Returns the details of the task's network interface. Other attachments (Service Connect, volumes) may come
+/// before or after it.
 fn interface_details(attachments: &[wire::Attachment]) -> impl Iterator<Item = &wire::KeyValuePair> {
     let interfaces = attachments.iter().filter(|attachment| attachment.r#type() == Some("ElasticNetworkInterface"));
     interfaces.flat_map(|attachment| attachment.details())
@@ -77,8 +76,8 @@ fn container(wire: wire::Container, strings: &mut Strings) -> Option<Container> 
     })
 }
 
-/// A published port or range. In a range `containerPort` and `hostPort` are absent (ECS API Reference,
-/// `NetworkBinding`). An absent protocol is TCP, the default.
+/// Converts a published port or range. A range has no `containerPort` and `hostPort` (ECS API Reference,
+/// `NetworkBinding`). An absent protocol means TCP, the default.
 fn binding(wire: &wire::NetworkBinding) -> Option<Binding> {
     let (container_ports, first_host_port) = match (wire.container_port_range(), wire.host_port_range()) {
         (Some(container), Some(host)) => {
@@ -98,10 +97,10 @@ fn binding(wire: &wire::NetworkBinding) -> Option<Binding> {
     })
 }
 
-/// In no more memory than it takes: `collect` would make room for four.
-fn fitting<W, T>(wire: Vec<W>, read: impl FnMut(W) -> Option<T>) -> Vec<T> {
+/// Converts a list without spare capacity: `collect` would allocate room for at least four items.
+fn fitting<W, T>(wire: Vec<W>, convert: impl FnMut(W) -> Option<T>) -> Vec<T> {
     let mut all = Vec::with_capacity(wire.len());
-    all.extend(wire.into_iter().filter_map(read));
+    all.extend(wire.into_iter().filter_map(convert));
     all
 }
 
@@ -109,14 +108,15 @@ fn port(number: i32) -> Option<u16> {
     u16::try_from(number).ok().filter(|port| *port != 0)
 }
 
-/// `8000-8010`, or one port.
+/// Parses `8000-8010`, or one port.
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     (first != 0 && first <= last).then_some(first..=last)
 }
 
-/// A task definition; none where neither it nor its ARN (`…:task-definition/FAMILY:REVISION`) names it.
+/// Converts a task definition; `None` if neither it nor its ARN (`…:task-definition/FAMILY:REVISION`) has a
+/// revision.
 pub(super) fn definition(arn: &TaskDefinitionArn, wire: wire::TaskDefinition) -> Option<TaskDefinition> {
     let (_, name) = arn.as_str().rsplit_once('/').unwrap_or(("", arn.as_str()));
     let (family, revision) = name.rsplit_once(':').unwrap_or((name, ""));
@@ -142,7 +142,7 @@ fn shared(text: Option<String>) -> Option<Shared> {
     text.map(Shared::from)
 }
 
-/// An address, where there is one; AWS sends an empty text for none in places.
+/// Parses an address. AWS sends an empty string for some absent ones.
 fn address<A: FromStr>(text: Option<&str>) -> Option<A> {
     text?.parse().ok()
 }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_is_a_port_or_a_range_of_equal_length() {
+    fn converts_a_port_or_ranges_of_equal_length() {
         let port = row().container_port(80).host_port(32_768).build();
         assert_eq!(
             binding(&port),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interface_is_found_among_other_attachments() {
+    fn finds_the_interface_among_other_attachments() {
         let detail = |name: &str, value: &str| wire::KeyValuePair::builder().name(name).value(value).build();
         let attachment = |kind: &str, address: &str| {
             wire::Attachment::builder().r#type(kind).details(detail("privateIPv4Address", address)).build()
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_without_a_name_takes_its_arns() {
+    fn takes_family_and_revision_from_the_arn_if_absent() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3".into();
         let wire = || wire::TaskDefinition::builder().set_container_definitions(Some(vec![]));
         let read = definition(&arn, wire().build()).unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_does_not_say_what_defines_it_is_none() {
-        assert_eq!(task(wire::Task::builder().task_arn("arn").build(), true, &mut Strings::default()), None);
+    fn ignores_a_task_without_a_definition() {
+        assert_eq!(task(wire::Task::builder().task_arn("arn").build(), Details::Kept, &mut Strings::default()), None);
     }
 }

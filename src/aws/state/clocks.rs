@@ -1,34 +1,34 @@
-//! Whether time has passed as it should between two refreshes.
+//! Detects clock jumps and suspends between two refreshes.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How far the wall clock may get away from the monotonic one between two refreshes: more than it is ever
-/// slewed, less than any sleep that matters. The monotonic clock stands still while a machine sleeps
+/// How far the wall clock may diverge from the monotonic clock between two refreshes: more than it is ever
+/// slewed, less than any suspend that matters. The monotonic clock stops while a machine is suspended
 /// (Linux, clock_gettime(2), `CLOCK_MONOTONIC`).
 const LARGEST_STEP: Duration = Duration::from_secs(30);
 
-/// How many intervals may pass between two refreshes of which one takes long.
+/// How many intervals may pass between two refreshes, the first of which may be slow.
 const INTERVALS: u32 = 3;
 
-/// The two clocks, as they were at the last refresh.
+/// The two clocks, as of the last refresh.
 #[derive(Debug)]
-pub(super) struct Clocks {
+pub(in crate::aws) struct Clocks {
     longest: Duration,
     last: Option<(Instant, SystemTime)>,
 }
 
 impl Clocks {
-    /// For refreshes at this interval.
-    pub(super) fn new(interval: Duration) -> Self {
+    /// Returns clocks for refreshes at this interval.
+    pub(in crate::aws) fn new(interval: Duration) -> Self {
         Self { longest: interval.saturating_mul(INTERVALS) + LARGEST_STEP, last: None }
     }
 
-    /// Whether, since the last time this was asked, a clock jumped or the program or its machine was asleep.
-    pub(super) fn were_interrupted(&mut self) -> bool {
-        self.were_interrupted_at(Instant::now(), SystemTime::now())
+    /// Returns whether, since the last call, a clock jumped or the process or its machine was suspended.
+    pub(in crate::aws) fn jumped(&mut self) -> bool {
+        self.jumped_at(Instant::now(), SystemTime::now())
     }
 
-    fn were_interrupted_at(&mut self, monotonic: Instant, wall: SystemTime) -> bool {
+    fn jumped_at(&mut self, monotonic: Instant, wall: SystemTime) -> bool {
         let Some((last_monotonic, last_wall)) = self.last.replace((monotonic, wall)) else { return false };
         let passed = monotonic.saturating_duration_since(last_monotonic);
         let passed_on_wall = wall.duration_since(last_wall);
@@ -41,20 +41,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jump_and_a_sleep_are_noticed() {
+    fn detects_jumps_and_suspends() {
         let (start, wall) = (Instant::now(), SystemTime::now());
         let minutes = |n: u64| Duration::from_secs(60 * n);
         for (passed, on_wall, interrupted) in [
             (minutes(1), wall + minutes(1), false),
             (minutes(3), wall + minutes(3) + Duration::from_secs(20), false),
-            (minutes(1), wall + minutes(2), true), // asleep, or the clock was put forward
-            (minutes(1), wall - minutes(1), true), // put back
+            (minutes(1), wall + minutes(2), true), // suspended, or the clock was set forward
+            (minutes(1), wall - minutes(1), true), // set back
             (minutes(1), wall, true),
             (minutes(4), wall + minutes(4), true), // stopped
         ] {
             let mut clocks = Clocks::new(minutes(1));
-            assert!(!clocks.were_interrupted_at(start, wall), "the first time there is nothing to compare with");
-            assert_eq!(clocks.were_interrupted_at(start + passed, on_wall), interrupted, "{passed:?}");
+            assert!(!clocks.jumped_at(start, wall), "the first call has nothing to compare with");
+            assert_eq!(clocks.jumped_at(start + passed, on_wall), interrupted, "{passed:?}");
         }
     }
 }

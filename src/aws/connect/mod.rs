@@ -1,4 +1,7 @@
-//! The clients: as whom, where, how long and how often.
+//! Creates the clients: region, credentials, time limits and retries.
+
+mod region;
+mod role;
 
 use std::time::Duration;
 
@@ -13,42 +16,43 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use super::{failure, region, role};
+use super::api::errors;
 use crate::config::AwsConfig;
 
-/// A call throttled three times in a row still succeeds.
+/// The attempts of a call: one that is throttled three times in a row still succeeds.
 const ATTEMPTS: u32 = 5;
 
-/// Without these a silent server would be waited for without end: the SDK sets neither.
+/// The SDK sets no time limits of its own: a silent server would hang a call forever.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take with all its attempts: enough for four throttled ones with the pauses between
-/// them, and short, since a cluster that hangs holds up a refresh for as long.
+/// The time limit of a call with all its attempts: enough for four throttled ones with the backoff between
+/// them, and short, because a cluster that hangs delays a refresh for as long.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is nothing to start with.
+/// The AWS configuration is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No region anywhere.
+    /// No region is configured.
     #[error(
         "no AWS region: set -config.region, AWS_REGION, or region in the AWS profile \
-         (neither the ECS task metadata endpoint nor IMDS tells one)"
+         (neither the ECS task metadata endpoint nor IMDS returned one)"
     )]
     NoRegion,
-    /// No credentials anywhere.
+    /// No credentials are configured.
     #[error("no AWS credentials in {0}: give the task a task role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")]
     NoCredentials(String),
-    /// A setting in the environment or in a profile that the SDK refuses.
-    #[error("the AWS configuration is not usable: {0}")]
-    Unusable(String),
+    /// A setting in the environment or in a profile is invalid.
+    #[error("invalid AWS configuration: {0}")]
+    Invalid(String),
 }
 
-/// What calls are made with.
-pub(super) struct Clients {
-    pub(super) ecs: aws_sdk_ecs::Client,
-    pub(super) ec2: aws_sdk_ec2::Client,
+/// The clients of the services.
+pub(in crate::aws) struct Clients {
+    pub(in crate::aws) ecs: aws_sdk_ecs::Client,
+    pub(in crate::aws) ec2: aws_sdk_ec2::Client,
 }
 
-pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
+/// Finds region and credentials, and creates the clients.
+pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
     let http = https_client();
     let region = region::chain(config.region.as_deref(), http.clone()).region().await.ok_or(StartError::NoRegion)?;
     let timeouts =
@@ -72,8 +76,8 @@ pub(super) async fn connect(config: &AwsConfig) -> Result<Clients, StartError> {
     Ok(Clients { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) })
 }
 
-/// As the SDK makes its own (aws-smithy-runtime, `default_https_client`), proxies of the environment included, but
-/// with ring for the cryptography.
+/// Creates an HTTP client like the SDK's own (aws-smithy-runtime, `default_https_client`), including the proxies of
+/// the environment, but with ring for the cryptography.
 fn https_client() -> SharedHttpClient {
     http::Builder::new().build_with_connector_fn(|settings, components| {
         let ring = Provider::Rustls(CryptoMode::Ring);
@@ -84,39 +88,39 @@ fn https_client() -> SharedHttpClient {
     })
 }
 
-/// The standard mode whatever the environment says: the adaptive one makes a client wait for half a minute once it has
-/// been throttled. More attempts than ours are the user's to ask for (`AWS_MAX_ATTEMPTS`). Left to itself the SDK reads
-/// profiles too, and panics on what it does not take there (aws-config, `default_provider::retry_config`).
+/// Returns standard retries whatever the environment says: in adaptive mode a throttled client waits for half a minute.
+/// `AWS_MAX_ATTEMPTS` can raise the number of attempts. Set explicitly, because the SDK would also read profiles, and
+/// panics on values that it does not support (aws-config, `default_provider::retry_config`).
 fn retry(attempts: Option<&str>) -> Result<RetryConfig, StartError> {
     let attempts = match attempts.map(|text| (text, text.trim().parse::<u32>())) {
         None => ATTEMPTS,
         Some((_, Ok(asked @ 1..))) => asked.max(ATTEMPTS),
         Some((text, _)) => {
-            return Err(StartError::Unusable(format!("AWS_MAX_ATTEMPTS={text}: want a whole number above zero")));
+            return Err(StartError::Invalid(format!("AWS_MAX_ATTEMPTS={text}: expected a positive integer")));
         }
     };
     Ok(RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(Duration::from_millis(500)))
 }
 
-/// A retry quota of our own for each service. The SDK's is for the whole process and hardly ever refills:
-/// after an outage nothing would be retried for hours.
+/// Returns a retry quota for one service. The SDK's own is process-wide and hardly ever refills: after an outage
+/// nothing would be retried for hours.
 fn partition(name: &'static str) -> RetryPartition {
     RetryPartition::custom(name).token_bucket(TokenBucket::builder().capacity(1000).refill_rate(10.0).build()).build()
 }
 
-/// Nothing to log in with ends the program; a login that is out of order for now does not.
+/// Fails if no credentials are configured, but not if their source is unavailable for now.
 async fn check_credentials(shared: &SdkConfig) -> Result<(), StartError> {
     let Some(provider) = shared.credentials_provider() else {
         return Err(StartError::NoCredentials(places()));
     };
     match provider.provide_credentials().await {
         Err(CredentialsError::CredentialsNotLoaded(_)) => Err(StartError::NoCredentials(places())),
-        Err(error @ CredentialsError::InvalidConfiguration(_)) => Err(StartError::Unusable(failure::chain(&error))),
+        Err(error @ CredentialsError::InvalidConfiguration(_)) => Err(StartError::Invalid(errors::chain(&error))),
         _ => Ok(()),
     }
 }
 
-/// Where credentials were looked for: the SDK's own account of it fills a page.
+/// Describes where credentials were looked for. (The SDK's own error fills a page.)
 fn places() -> String {
     let profile = std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
     format!("the environment, the profile {profile:?}, a web identity, the container, or the EC2 instance")
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_a_whole_number_above_zero_and_no_fewer_than_ours() {
+    fn max_attempts_is_a_positive_integer_that_can_only_raise_ours() {
         let attempts = |setting| retry(setting).ok().map(|config| config.max_attempts());
         for (setting, want) in [
             (None, Some(ATTEMPTS)),

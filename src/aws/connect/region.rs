@@ -1,6 +1,6 @@
-//! Which region: the flag, the environment, the profile, the ECS task metadata endpoint, IMDS.
+//! The region chain: the flag, the environment, the profile, the ECS task metadata endpoint, IMDS.
 //!
-//! The SDK's own chain does not know the task metadata endpoint, and on EC2 only ECS agents from 1.104 on
+//! The SDK's own chain lacks the task metadata endpoint, and on EC2 only ECS agents from 1.104 on
 //! set `AWS_REGION` in containers (ECS Developer Guide, "Amazon ECS task metadata endpoint version 4").
 
 use std::time::Duration;
@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 use crate::http::{self, HttpError};
 
-/// The endpoint is on the same machine.
+/// The time limit for the endpoint, which is on the same host.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The order in which a region is looked for.
+/// Returns the chain, in the order in which a region is looked for.
 pub(super) fn chain(flag: Option<&str>, http: SharedHttpClient) -> RegionProviderChain {
     let config = ProviderConfig::without_region().with_http_client(http);
     RegionProviderChain::first_try(flag.map(|region| Region::new(region.to_owned())))

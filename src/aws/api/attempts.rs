@@ -1,0 +1,91 @@
+//! An interceptor that reports each attempt of a call, including those that the SDK retries by itself.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use aws_sdk_ecs::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ecs::error::{BoxError, ProvideErrorMetadata};
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+
+use super::errors::{CONNECTION_FAILED, DISPATCH_FAILURE, INVALID_RESPONSE, TIMEOUT};
+
+/// AWS's headers for the id of a request: JSON and query services use different ones.
+const REQUEST_ID: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
+
+/// A finished attempt.
+#[derive(Clone, Copy)]
+pub(super) struct Finished<'a> {
+    /// 1 for the first attempt of a call.
+    pub(super) number: u32,
+    /// AWS's error code, `ok`, or this program's code for an attempt without a response.
+    pub(super) code: &'a str,
+    /// AWS's id of the request.
+    pub(super) request_id: Option<&'a str>,
+    pub(super) took: Duration,
+}
+
+/// Reports each attempt of one call whose error type is `E`.
+pub(super) struct EachAttempt<E> {
+    report: Box<dyn Fn(&Finished<'_>) + Send + Sync>,
+    /// The number and the start of the current attempt.
+    current: Mutex<(u32, Instant)>,
+    error: PhantomData<fn() -> E>,
+}
+
+impl<E> EachAttempt<E> {
+    pub(super) fn new(report: impl Fn(&Finished<'_>) + Send + Sync + 'static) -> Self {
+        Self { report: Box::new(report), current: Mutex::new((0, Instant::now())), error: PhantomData }
+    }
+}
+
+impl<E> fmt::Debug for EachAttempt<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EachAttempt")
+    }
+}
+
+impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> Intercept for EachAttempt<E> {
+    fn name(&self) -> &'static str {
+        "EachAttempt"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Ok(mut current) = self.current.lock() {
+            *current = (current.0 + 1, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let code = match context.output_or_error() {
+            Some(Ok(_)) => "ok",
+            Some(Err(error)) if error.is_timeout_error() => TIMEOUT,
+            Some(Err(error)) if error.is_connector_error() => CONNECTION_FAILED,
+            Some(Err(error)) => {
+                let modelled = error.as_operation_error().and_then(|error| error.downcast_ref::<E>());
+                // Without a response, for example without credentials, nothing was sent.
+                let otherwise = if context.response().is_some() { INVALID_RESPONSE } else { DISPATCH_FAILURE };
+                modelled.and_then(|error| error.code()).unwrap_or(otherwise)
+            }
+            None => DISPATCH_FAILURE,
+        };
+        let headers = context.response().map(|response| response.headers());
+        let request_id = REQUEST_ID.iter().find_map(|name| headers?.get(*name));
+        let (number, took) = self.current.lock().map_or((0, Duration::ZERO), |now| (now.0, now.1.elapsed()));
+        (self.report)(&Finished { number, code, request_id, took });
+        Ok(())
+    }
+}

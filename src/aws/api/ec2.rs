@@ -1,0 +1,121 @@
+//! Amazon EC2.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ec2::error::BoxError;
+use aws_sdk_ec2::types as wire;
+
+use super::call::Caller;
+use super::errors;
+use super::pages::{Page, all_pages};
+use crate::config::Details;
+use crate::inventory::{Failure, Instance, InstanceDetails, InstanceId, Operation, Shared};
+
+/// A filter takes up to 200 values (`FilterLimitExceeded`).
+pub(in crate::aws) const BATCH: usize = 200;
+
+/// The end of every complete response.
+const END: &[u8] = b"</DescribeInstancesResponse>";
+
+/// Whether a listing includes ECS Managed Instances, which EC2 hides from filtered listings (Amazon EC2 API
+/// Reference, DescribeInstances, `IncludeManagedResources`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::aws) enum ManagedInstances {
+    Included,
+    Hidden,
+}
+
+/// The EC2 client.
+pub(in crate::aws) struct Ec2 {
+    client: Client,
+    caller: Caller,
+    details: Details,
+}
+
+impl Ec2 {
+    pub(in crate::aws) fn new(client: Client, caller: Caller, details: Details) -> Self {
+        Self { client, caller, details }
+    }
+
+    /// Describes up to [`BATCH`] instances: `None` for one without a private address. An instance that is missing
+    /// in the response does not exist.
+    pub(in crate::aws) async fn describe_instances(
+        &self,
+        ids: &[&InstanceId],
+        managed: ManagedInstances,
+    ) -> Result<HashMap<InstanceId, Option<Instance>>, Failure> {
+        const OPERATION: Operation = Operation::DescribeInstances;
+        // The ids go into a filter: in `InstanceIds` a single unknown id fails the whole call
+        // (`InvalidInstanceID.NotFound`).
+        let values: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let filter = wire::Filter::builder().name("instance-id").set_values(Some(values)).build();
+        let request = self
+            .client
+            .describe_instances()
+            .filters(filter)
+            .max_results(1000)
+            .set_include_managed_resources((managed == ManagedInstances::Included).then_some(true));
+        let page = |token| {
+            let request = request.clone().set_next_token(token).customize().interceptor(RefuseTruncated);
+            async move {
+                let send = |attempts| request.interceptor(attempts).send();
+                let response = self.caller.call(OPERATION, None, send).await?;
+                let no_list = || errors::invalid_response(OPERATION, None, "the response has no list");
+                let reservations = response.reservations.ok_or_else(no_list)?;
+                let instances =
+                    reservations.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
+                Ok(Page {
+                    items: instances.filter_map(|wire| instance(wire, self.details)).collect(),
+                    next: response.next_token,
+                })
+            }
+        };
+        Ok(all_pages(OPERATION, None, page).await?.into_iter().collect())
+    }
+}
+
+/// Refuses a truncated response. The SDK's parser takes the end of the input for the end of a list, so that the
+/// instances in the missing part would count as gone.
+#[derive(Debug)]
+struct RefuseTruncated;
+
+impl Intercept for RefuseTruncated {
+    fn name(&self) -> &'static str {
+        "RefuseTruncated"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let ended = response.body().bytes().is_some_and(|body| body.trim_ascii_end().ends_with(END));
+        if response.status().is_success() && !ended { Err("the response is truncated".into()) } else { Ok(()) }
+    }
+}
+
+/// Converts an instance. Containers are reached at its IPv4 address, or at IPv6 in an IPv6-only subnet.
+fn instance(wire: wire::Instance, details: Details) -> Option<(InstanceId, Option<Instance>)> {
+    let id: Shared = wire.instance_id?.as_str().into();
+    let ipv4: Option<IpAddr> = wire.private_ip_address.as_deref().and_then(|text| text.parse().ok());
+    let address = ipv4.or_else(|| wire.ipv6_address.as_deref()?.parse().ok());
+    let tags = wire.tags.iter().flatten();
+    let details = (details == Details::Kept).then(|| {
+        Arc::new(InstanceDetails {
+            instance_id: id.clone(),
+            instance_type: wire.instance_type.as_ref().map(|kind| kind.as_str().into()),
+            private_ip: wire.private_ip_address.as_deref().map(Shared::from),
+            public_ip: wire.public_ip_address.as_deref().filter(|ip| !ip.is_empty()).map(Shared::from),
+            subnet_id: wire.subnet_id.as_deref().map(Shared::from),
+            tags: tags.filter_map(|tag| Some((tag.key()?.into(), tag.value()?.into()))).collect(),
+        })
+    });
+    Some((id.into(), address.map(|address| Instance { address, details })))
+}

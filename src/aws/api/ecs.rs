@@ -1,0 +1,171 @@
+//! Amazon ECS. Operations and their limits: Amazon ECS API Reference.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types as wire;
+
+use super::call::Caller;
+use super::convert;
+use super::errors;
+use super::pages::{Page, all_pages, each_page};
+use crate::config::Details;
+use crate::inventory::{
+    ClusterRef, ContainerInstanceArn, Failure, Fetched, Operation, Shared, Strings, Task, TaskArn, TaskDefinition,
+    TaskDefinitionArn,
+};
+
+/// DescribeTasks and DescribeContainerInstances take up to 100 ids, and never an empty list.
+pub(in crate::aws) const BATCH: usize = 100;
+
+/// The ECS client.
+#[derive(Clone)]
+pub(in crate::aws) struct Ecs {
+    client: Client,
+    caller: Caller,
+    details: Details,
+    /// Strings that many tasks have in common.
+    strings: Arc<Mutex<Strings>>,
+}
+
+/// What a DescribeTasks response says of each task that it lists.
+pub(in crate::aws) type DescribedTasks = HashMap<TaskArn, Result<Fetched<Arc<Task>>, Failure>>;
+
+impl Ecs {
+    pub(in crate::aws) fn new(client: Client, caller: Caller, details: Details) -> Self {
+        Self { client, caller, details, strings: Arc::default() }
+    }
+
+    /// Drops interned strings of tasks that are no longer cached.
+    pub(in crate::aws) fn evict_unused(&self) {
+        self.strings.lock().unwrap_or_else(PoisonError::into_inner).evict_unused();
+    }
+
+    /// Returns the region's clusters, sorted by ARN.
+    pub(in crate::aws) async fn list_clusters(&self) -> Result<Vec<ClusterRef>, Failure> {
+        const OPERATION: Operation = Operation::ListClusters;
+        let page = |token| async move {
+            let request = self.client.list_clusters().set_next_token(token).customize();
+            let response = self.caller.call(OPERATION, None, |attempts| request.interceptor(attempts).send()).await?;
+            Ok(Page {
+                items: response.cluster_arns.ok_or_else(|| no_list(OPERATION, None))?,
+                next: response.next_token,
+            })
+        };
+        let mut arns = all_pages(OPERATION, None, page).await?;
+        arns.sort_unstable();
+        arns.dedup();
+        Ok(arns.iter().map(|arn| ClusterRef::from(arn.as_str())).collect())
+    }
+
+    /// Passes the ARNs of a cluster's tasks with desired status RUNNING to `take`, page by page. A task may occur
+    /// twice, because the listing may change between two pages.
+    pub(in crate::aws) async fn list_tasks(
+        &self,
+        cluster: &ClusterRef,
+        take: impl FnMut(Vec<String>),
+    ) -> Result<(), Failure> {
+        const OPERATION: Operation = Operation::ListTasks;
+        let page = |token| async move {
+            let request = self.client.list_tasks().cluster(cluster.as_str()).set_next_token(token).customize();
+            let send = |attempts| request.interceptor(attempts).send();
+            let response = self.caller.call(OPERATION, Some(cluster), send).await?;
+            let arns = response.task_arns.ok_or_else(|| no_list(OPERATION, Some(cluster)))?;
+            Ok(Page { items: arns, next: response.next_token })
+        };
+        each_page(OPERATION, Some(cluster), page, take).await
+    }
+
+    /// Describes up to [`BATCH`] tasks of a cluster: each is known, gone, or failed by itself.
+    pub(in crate::aws) async fn describe_tasks(
+        &self,
+        cluster: &ClusterRef,
+        arns: &[TaskArn],
+    ) -> Result<DescribedTasks, Failure> {
+        const OPERATION: Operation = Operation::DescribeTasks;
+        let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
+        let include = (self.details == Details::Kept).then(|| vec![wire::TaskField::Tags]);
+        let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(ids)).set_include(include);
+        let send = |attempts| request.customize().interceptor(attempts).send();
+        let response = self.caller.call(OPERATION, Some(cluster), send).await?;
+        let mut tasks = self.convert_tasks(response.tasks.unwrap_or_default());
+        for (arn, absent) in absences(OPERATION, cluster, response.failures.unwrap_or_default()) {
+            tasks.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
+        }
+        Ok(tasks)
+    }
+
+    fn convert_tasks(&self, wire: Vec<wire::Task>) -> DescribedTasks {
+        let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = wire.into_iter().filter_map(|wire| convert::task(wire, self.details, &mut strings));
+        tasks.map(|task| (task.arn.clone(), Ok(Fetched::Known(Arc::new(task))))).collect()
+    }
+
+    /// Returns a task definition; `None` if ECS does not know it, or no longer.
+    pub(in crate::aws) async fn describe_task_definition(
+        &self,
+        arn: &TaskDefinitionArn,
+    ) -> Result<Option<TaskDefinition>, Failure> {
+        const OPERATION: Operation = Operation::DescribeTaskDefinition;
+        let request = self.client.describe_task_definition().task_definition(arn.as_str()).customize();
+        let response = match self.caller.call(OPERATION, None, |attempts| request.interceptor(attempts).send()).await {
+            // "Unable to describe task definition": permanent for this revision.
+            Err(failure) if failure.code == "ClientException" => return Ok(None),
+            response => response?,
+        };
+        let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire));
+        let missing = || errors::invalid_response(OPERATION, None, "the response has no task definition");
+        definition.map(Some).ok_or_else(missing)
+    }
+
+    /// Returns the host ids (`i-…`, or `mi-…` for ECS Anywhere) of up to [`BATCH`] container instances of a
+    /// cluster; gone if ECS does not know the container instance or has no id for it.
+    pub(in crate::aws) async fn describe_container_instances(
+        &self,
+        cluster: &ClusterRef,
+        arns: &[&ContainerInstanceArn],
+    ) -> Result<HashMap<ContainerInstanceArn, Result<Fetched<Shared>, Failure>>, Failure> {
+        const OPERATION: Operation = Operation::DescribeContainerInstances;
+        let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
+        let request =
+            self.client.describe_container_instances().cluster(cluster.as_str()).set_container_instances(Some(ids));
+        let send = |attempts| request.customize().interceptor(attempts).send();
+        let response = self.caller.call(OPERATION, Some(cluster), send).await?;
+        let known = response.container_instances.unwrap_or_default().into_iter().filter_map(|wire| {
+            let id = wire.ec2_instance_id.map_or(Fetched::Gone(()), |id| Fetched::Known(id.as_str().into()));
+            Some((wire.container_instance_arn?.as_str().into(), Ok(id)))
+        });
+        let mut instances: HashMap<_, _> = known.collect();
+        for (arn, absent) in absences(OPERATION, cluster, response.failures.unwrap_or_default()) {
+            instances.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
+        }
+        for arn in arns {
+            let missing = || Err(errors::not_in_response(OPERATION, Some(cluster)));
+            instances.entry((*arn).clone()).or_insert_with(missing);
+        }
+        Ok(instances)
+    }
+}
+
+fn no_list(operation: Operation, cluster: Option<&ClusterRef>) -> Failure {
+    errors::invalid_response(operation, cluster, "the response has no list")
+}
+
+/// Converts the `failures` of a describe call: reason MISSING means gone, any other is a failure.
+fn absences<'a>(
+    operation: Operation,
+    cluster: &'a ClusterRef,
+    failures: Vec<wire::Failure>,
+) -> impl Iterator<Item = (String, Result<(), Failure>)> + 'a {
+    failures.into_iter().filter_map(move |wire| {
+        let reason = wire.reason.unwrap_or_default();
+        let absent = if reason == "MISSING" {
+            Ok(())
+        } else {
+            let detail = wire.detail.unwrap_or_else(|| "listed among the response's failures".into());
+            Err(Failure { code: reason, ..errors::invalid_response(operation, Some(cluster), &detail) })
+        };
+        Some((wire.arn?, absent))
+    })
+}

@@ -1,0 +1,214 @@
+//! One round of API calls, as a [`Snapshot`].
+//!
+//! A failed call loses only its own data; what cannot change is not asked twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::api::Caller;
+use super::api::ec2::Ec2;
+use super::api::ecs::Ecs;
+use super::connect::{self, StartError};
+use super::state::cache_file::{CacheFile, Contents};
+use super::state::clocks::Clocks;
+use super::state::definitions::{Definitions, Described};
+use super::state::hosts::Hosts;
+use super::state::scan::{Scan, scan};
+use super::state::tasks::TaskCache;
+use crate::config::{AwsConfig, Clusters};
+use crate::inventory::{
+    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Snapshot, Source, Task, TaskDefinition,
+    TaskDefinitionArn,
+};
+
+/// Returns whether the address of a task's EC2 instance is needed.
+pub type NeedsInstance = Box<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Sync>;
+
+/// How long cache entries that no task needs are kept while not all tasks can be seen.
+const UNUSED_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// The number of clusters that are scanned concurrently.
+const CONCURRENT_CLUSTERS: usize = 8;
+
+/// A cluster and the result of scanning it.
+type Scanned = (ClusterRef, Result<Scan, Failure>);
+
+/// AWS as a source of snapshots.
+pub struct Aws {
+    ecs: Ecs,
+    clusters: Clusters,
+    needs_instance: NeedsInstance,
+    tasks: HashMap<ClusterRef, TaskCache>,
+    /// Whether to ignore the task caches.
+    describe_all: bool,
+    clocks: Clocks,
+    definitions: Definitions,
+    hosts: Hosts,
+    cache_file: Option<CacheFile>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Aws {
+    /// Finds region and credentials, and creates the clients. Calls neither ECS nor EC2.
+    pub async fn connect(
+        config: &AwsConfig,
+        needs_instance: NeedsInstance,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StartError> {
+        let clients = connect::connect(config).await?;
+        let caller = Caller::new(observer.clone());
+        let ecs = Ecs::new(clients.ecs, caller.clone(), config.details);
+        let ec2 = Ec2::new(clients.ec2, caller, config.details);
+        let (cache_file, restored) = config.cache.as_deref().map(CacheFile::open).unzip();
+        let Contents { task_definitions, container_instances } = restored.unwrap_or_default();
+        Ok(Self {
+            definitions: Definitions::new(ecs.clone(), task_definitions),
+            hosts: Hosts::new(ecs.clone(), ec2, container_instances),
+            cache_file,
+            ecs,
+            clusters: config.clusters.clone(),
+            needs_instance,
+            tasks: HashMap::new(),
+            describe_all: config.describe_all,
+            clocks: Clocks::new(config.interval),
+            observer,
+        })
+    }
+
+    async fn take_snapshot(&mut self) -> Snapshot {
+        let jumped = self.clocks.jumped();
+        if jumped {
+            tracing::info!("clock jump or suspend detected: re-describing all tasks");
+        }
+        if jumped || self.describe_all {
+            self.invalidate_tasks();
+        }
+        let clusters = match self.cluster_refs().await {
+            Ok(clusters) => clusters,
+            Err(failure) => {
+                tracing::debug!("clusters not listed: re-describing all tasks at the next refresh");
+                self.invalidate_tasks();
+                return Snapshot::failed(failure);
+            }
+        };
+        let (scanned, described) = self.scan(clusters).await;
+        let mut failures = Failures::default();
+        let clusters = self.learn_tasks(scanned, &mut failures);
+        let tasks: Vec<(&ClusterRef, &Task)> = known_tasks(&clusters).collect();
+        let wanted = tasks.iter().filter_map(|(_, task)| wanted_definition(task));
+        let definitions = self.definitions.learn(described, wanted, &mut failures);
+        let on_instances = |(_, task): &&(&ClusterRef, &Task)| match definitions.get(&task.definition) {
+            Some(Fetched::Known(definition)) => (self.needs_instance)(task, definition),
+            _ => false,
+        };
+        let on_instances: Vec<_> = tasks.iter().filter(on_instances).copied().collect();
+        let hosts = self.hosts.resolve(&on_instances, &mut failures).await;
+        // After a failure some running tasks are missing here; what they use will be needed again.
+        let unused_for = if failures.is_empty() { Duration::ZERO } else { UNUSED_TTL };
+        self.definitions.evict_unused(&tasks.iter().map(|(_, task)| &task.definition).collect(), unused_for);
+        self.hosts.evict_unused(&on_instances, unused_for);
+        self.ecs.evict_unused();
+        self.write_cache_file().await;
+        self.report_cache_sizes();
+        Snapshot { clusters: Ok(clusters), definitions, hosts, failures }
+    }
+
+    async fn cluster_refs(&self) -> Result<Vec<ClusterRef>, Failure> {
+        match &self.clusters {
+            Clusters::Named(clusters) => Ok(clusters.clone()),
+            Clusters::All => self.ecs.list_clusters().await,
+        }
+    }
+
+    /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks.
+    async fn scan(&self, clusters: Vec<ClusterRef>) -> (Vec<Scanned>, Described) {
+        let (want, wanted) = unbounded_channel();
+        let empty = TaskCache::default();
+        let (empty, ecs, tasks) = (&empty, &self.ecs, &self.tasks);
+        let scanning = async move {
+            let show = |task: &Task| {
+                if let Some(definition) = wanted_definition(task) {
+                    // The receiver lives as long as the scans.
+                    let _ = want.send(definition.clone());
+                }
+            };
+            let show = &show;
+            let scans = clusters.into_iter().enumerate().map(|(place, cluster)| async move {
+                let cache = tasks.get(&cluster).unwrap_or(empty);
+                let scan = scan(ecs, &cluster, cache, show).await;
+                (place, (cluster, scan))
+            });
+            // Unordered, so that a cluster that hangs does not keep later ones from starting.
+            let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CONCURRENT_CLUSTERS).collect().await;
+            scanned.sort_unstable_by_key(|(place, _)| *place);
+            scanned.into_iter().map(|(_, scanned)| scanned).collect()
+        };
+        // `scanning` drops its sender when it ends, which ends `describe`.
+        tokio::join!(scanning, self.definitions.describe(wanted))
+    }
+
+    fn learn_tasks(&mut self, scanned: Vec<Scanned>, failures: &mut Failures) -> Vec<ClusterTasks> {
+        let mut before = std::mem::take(&mut self.tasks);
+        let learned = scanned.into_iter().map(|(cluster, scan)| {
+            let mut cache = before.remove(&cluster).unwrap_or_default();
+            let tasks = match scan {
+                Ok(scan) => Ok(scan.into_listed(&cluster, &mut cache, failures)),
+                Err(failure) => {
+                    tracing::debug!(%cluster, "cluster not listed: re-describing all its tasks at the next refresh");
+                    cache.invalidate();
+                    Err(failures.record(failure))
+                }
+            };
+            self.tasks.insert(cluster.clone(), cache);
+            ClusterTasks { cluster, tasks }
+        });
+        learned.collect()
+    }
+
+    fn invalidate_tasks(&mut self) {
+        self.tasks.values_mut().for_each(TaskCache::invalidate);
+    }
+
+    async fn write_cache_file(&mut self) {
+        let (definitions, hosts) = (&self.definitions, &self.hosts);
+        if let Some(file) = &mut self.cache_file {
+            let generation = definitions.generation() + hosts.generation();
+            let contents = || Contents { task_definitions: definitions.known(), container_instances: hosts.known() };
+            file.write(generation, contents).await;
+        }
+    }
+
+    fn report_cache_sizes(&self) {
+        let tasks = self.tasks.values().map(TaskCache::len).sum();
+        self.observer.cached(Cached::Tasks, tasks);
+        self.observer.cached(Cached::TaskDefinitions, self.definitions.len());
+        for (cache, entries) in self.hosts.sizes() {
+            self.observer.cached(cache, entries);
+        }
+    }
+}
+
+impl Source for Aws {
+    async fn snapshot(&mut self) -> Snapshot {
+        // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
+        Box::pin(self.take_snapshot()).await
+    }
+}
+
+/// Returns a task's definition if it is of use and can be described.
+fn wanted_definition(task: &Task) -> Option<&TaskDefinitionArn> {
+    (!task.last_status.is_stopping() && !task.definition.is_daemon()).then_some(&task.definition)
+}
+
+fn known_tasks(clusters: &[ClusterTasks]) -> impl Iterator<Item = (&ClusterRef, &Task)> {
+    clusters.iter().flat_map(|cluster| {
+        cluster.tasks.iter().flatten().filter_map(|listed| match &listed.task {
+            Fetched::Known(task) => Some((&cluster.cluster, &**task)),
+            _ => None,
+        })
+    })
+}

@@ -1,0 +1,61 @@
+//! A snapshot: what one refresh learned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::definition::TaskDefinition;
+use super::failure::{Failure, FailureId, Failures};
+use super::instance::{Instance, NoHost};
+use super::names::{ClusterRef, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
+use super::task::Task;
+
+/// What is known of one thing after a refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched<T, G = ()> {
+    /// AWS described it.
+    Known(T),
+    /// AWS responded that it does not exist, now or permanently.
+    Gone(G),
+    /// It could not be learned this time; the failure is in [`Snapshot::failures`].
+    Unknown(FailureId),
+}
+
+/// What one refresh learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The clusters that were to be scanned, or why they are not known.
+    pub clusters: Result<Vec<ClusterTasks>, FailureId>,
+    /// The task definitions that the tasks name.
+    pub definitions: HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
+    /// The EC2 instances behind the container instances that were asked for.
+    pub hosts: HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+    /// All failures of the refresh. A refresh with any failure is a failed refresh.
+    pub failures: Failures,
+}
+
+impl Snapshot {
+    /// Returns a snapshot in which nothing could be learned.
+    pub fn failed(failure: Failure) -> Self {
+        let mut failures = Failures::default();
+        let clusters = Err(failures.record(failure));
+        Self { clusters, definitions: HashMap::new(), hosts: HashMap::new(), failures }
+    }
+}
+
+/// The tasks of one cluster, or why they could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterTasks {
+    /// The cluster as it was asked for.
+    pub cluster: ClusterRef,
+    /// Every listed task, sorted by ARN.
+    pub tasks: Result<Vec<ListedTask>, FailureId>,
+}
+
+/// A task that was listed, and what describing it returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTask {
+    /// The ARN from the listing.
+    pub arn: TaskArn,
+    /// Its description. Gone is the normal race of a task that stopped between the two calls.
+    pub task: Fetched<Arc<Task>>,
+}

@@ -1,0 +1,60 @@
+//! Where snapshots come from, and who observes the calls that make them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::operation::Operation;
+use super::snapshot::Snapshot;
+
+/// A source of snapshots.
+pub trait Source {
+    /// Learns the current state. Never fails as a whole: what could not be learned is in
+    /// [`Snapshot::failures`].
+    fn snapshot(&mut self) -> impl Future<Output = Snapshot>;
+}
+
+/// One attempt of an AWS call; a retried call has several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt<'a> {
+    /// The operation.
+    pub operation: Operation,
+    /// AWS's error code, `ok`, or this program's code for an attempt without a response.
+    pub code: &'a str,
+    /// Whether AWS throttled the attempt.
+    pub throttled: bool,
+    /// How long the attempt took.
+    pub took: Duration,
+}
+
+/// Observes a source. Calls wait for it, so it must return at once.
+pub trait Observer: Send + Sync {
+    /// Records that an attempt ended.
+    fn attempt(&self, attempt: &Attempt<'_>);
+    /// Records how many entries a cache holds.
+    fn cached(&self, cache: Cached, entries: usize);
+}
+
+/// What a source caches between snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+pub enum Cached {
+    Tasks,
+    TaskDefinitions,
+    ContainerInstances,
+    Instances,
+}
+
+impl Cached {
+    /// Every cache.
+    pub const ALL: [Self; 4] = [Self::Tasks, Self::TaskDefinitions, Self::ContainerInstances, Self::Instances];
+
+    /// Returns the cache's name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks",
+            Self::TaskDefinitions => "task_definitions",
+            Self::ContainerInstances => "container_instances",
+            Self::Instances => "instances",
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A scripted source of snapshots, and refreshers of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{self, sleep};
+
+use super::Refresher;
+use crate::config::{self, PortRule, Rules};
+use crate::file_sd::{Format, TargetGroup};
+use crate::inventory::*;
+use crate::output::Output;
+
+const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
+
+/// The next snapshots, and how long each takes. The last one repeats.
+#[derive(Clone, Default)]
+pub(crate) struct Script {
+    steps: Rc<RefCell<VecDeque<Step>>>,
+    pub(crate) starts: Rc<RefCell<Vec<time::Instant>>>,
+    under_way: Rc<Cell<usize>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Step {
+    Learns(Snapshot),
+    Takes(Duration, Snapshot),
+}
+
+impl Script {
+    pub(crate) fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { steps: Rc::new(RefCell::new(steps.into_iter().collect())), ..Self::default() }
+    }
+
+    fn next(&self) -> Step {
+        let mut steps = self.steps.borrow_mut();
+        if steps.len() > 1 { steps.pop_front().unwrap() } else { steps[0].clone() }
+    }
+}
+
+impl Source for Script {
+    async fn snapshot(&mut self) -> Snapshot {
+        self.starts.borrow_mut().push(time::Instant::now());
+        self.under_way.set(self.under_way.get() + 1);
+        assert_eq!(self.under_way.get(), 1, "two refreshes at a time");
+        let step = self.next();
+        if let Step::Takes(duration, _) = &step {
+            sleep(*duration).await;
+        }
+        self.under_way.set(0);
+        match step {
+            Step::Learns(snapshot) | Step::Takes(_, snapshot) => snapshot,
+        }
+    }
+}
+
+fn failure(operation: Operation) -> Failure {
+    Failure {
+        operation,
+        cluster: Some("prod".into()),
+        code: "AccessDeniedException".into(),
+        message: "no".into(),
+        request_id: None,
+        calls: 1,
+        transient: false,
+    }
+}
+
+/// Returns a snapshot of running awsvpc tasks of one definition, each with one container on 9102.
+pub(crate) fn running(tasks: &[&str]) -> Snapshot {
+    let definition: TaskDefinitionArn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3".into();
+    let task = |id: &str| Task {
+        arn: format!("arn:aws:ecs:eu-west-1:123456789012:task/prod/{id}").as_str().into(),
+        cluster: Some(CLUSTER.into()),
+        definition: definition.clone(),
+        group: None,
+        last_status: TaskStatus::Running,
+        stop_requested: false,
+        on_managed_instance: false,
+        container_instance: None,
+        attachment_ipv4: None,
+        details: None,
+        containers: vec![Container { name: "app".into(), ipv4: Some([10, 0, 0, 1].into()), ..Container::default() }],
+    };
+    let listed = tasks
+        .iter()
+        .map(|id| task(id))
+        .map(|task| ListedTask { arn: task.arn.clone(), task: Fetched::Known(Arc::new(task)) });
+    let web = TaskDefinition {
+        family: "web".into(),
+        revision: 3,
+        network_mode: NetworkMode::Awsvpc,
+        containers: vec![ContainerDefinition {
+            name: "app".into(),
+            docker_labels: [("PORT".into(), "9102".into())].into(),
+            ..ContainerDefinition::default()
+        }],
+    };
+    Snapshot {
+        clusters: Ok(vec![ClusterTasks { cluster: "prod".into(), tasks: Ok(listed.collect()) }]),
+        definitions: HashMap::from([(definition.clone(), Fetched::Known(Arc::new(web)))]),
+        hosts: HashMap::new(),
+        failures: Failures::default(),
+    }
+}
+
+/// Returns a snapshot whose cluster could not be listed.
+pub(crate) fn unlisted() -> Snapshot {
+    let mut snapshot = running(&[]);
+    let failure = snapshot.failures.record(failure(Operation::ListTasks));
+    snapshot.clusters = Ok(vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }]);
+    snapshot
+}
+
+/// Returns a snapshot of running tasks of which the last one could not be described.
+pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
+    let mut snapshot = running(tasks);
+    let failure = snapshot.failures.record(failure(Operation::DescribeTasks));
+    let listed = snapshot.clusters.as_mut().unwrap()[0].tasks.as_mut().unwrap();
+    listed.last_mut().unwrap().task = Fetched::Unknown(failure);
+    snapshot
+}
+
+/// A directory for the output.
+pub(crate) struct Fixture {
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("targets.yml")
+    }
+
+    pub(crate) fn refresher(&self, script: &Script) -> Refresher<Script> {
+        let label = |name: &str| name.to_owned();
+        let rules = Rules {
+            ports: PortRule::Label { name: label("PORT"), filter: None },
+            server_name_label: label("SERVER"),
+            job_name_label: label("JOB"),
+            path_label: label("PATH"),
+            scheme_label: label("SCHEME"),
+            meta_labels: false,
+        };
+        let output = Output::open(&config::Output::File { path: self.path(), format: Format::Yaml });
+        let earlier = output.earlier();
+        Refresher::new(script.clone(), rules, output, earlier)
+    }
+
+    /// Returns the ids of the tasks in the file; `None` without a file.
+    pub(crate) fn tasks(&self) -> Option<Vec<String>> {
+        let bytes = std::fs::read(self.path()).ok()?;
+        let groups = crate::file_sd::parse(&bytes, Format::Yaml).unwrap();
+        let id = |group: &TargetGroup| TaskArn::from(group.labels.get("task_arn").unwrap()).id().to_owned();
+        Some(groups.iter().map(id).collect())
+    }
+}

@@ -1,0 +1,194 @@
+//! Builds the parts of the program, starts them, and restarts them after a panic.
+
+use std::future::Future;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use crate::aws::{self, Aws, StartError};
+use crate::config::{Config, WebConfig};
+use crate::daemon::{Daemon, LastRefreshFailed};
+use crate::explain::{Explanation, explain};
+use crate::inventory::{Attempt, Cached, Observer, Source};
+use crate::output::{Earlier, Output};
+use crate::refresh::Refresher;
+use crate::status::SharedStatus;
+use crate::targets::needs_instance;
+use crate::telemetry::Telemetry;
+use crate::web;
+
+/// The loop counts as stalled if no refresh starts for this many intervals.
+const STALLED_AFTER_INTERVALS: u32 = 3;
+
+/// Why the program ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The AWS configuration is unusable.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The address of the web endpoints is not available.
+    #[error("cannot listen on port {port} (-web.listen-address): {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The last refresh of a limited run failed.
+    #[error(transparent)]
+    LastRefreshFailed(#[from] LastRefreshFailed),
+    /// A refresh of a limited run panicked.
+    #[error("a refresh panicked: this is a defect, please report it")]
+    Panicked,
+}
+
+/// Runs discovery until its refreshes are done or `shutdown` completes, whichever comes first. A shutdown is a
+/// success, even in the middle of a refresh.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    run_with(config, shutdown, connect).await
+}
+
+/// Does the same with another source of snapshots. After a panic, `connect` is called again.
+pub async fn run_with<S: Source>(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<S, StartError>,
+) -> Result<(), Error> {
+    tokio::select! {
+        biased;
+        () = shutdown => {
+            tracing::info!("shutting down");
+            Ok(())
+        }
+        ended = discover(config, connect) => ended,
+    }
+}
+
+/// Refreshes once, writes nothing, and explains why each container is or is not a target.
+pub async fn explain_once(mut config: Config) -> Result<Explanation, Error> {
+    config.aws.cache = None;
+    let source = connect(&config, Arc::new(Watchers::default())).await?;
+    let refresh = Refresher::new(source, config.rules, Output::Nowhere, Earlier::Nothing).refresh().await;
+    Ok(explain(&refresh))
+}
+
+/// Connects to AWS.
+pub async fn connect(config: &Config, observer: Arc<dyn Observer>) -> Result<Aws, StartError> {
+    let rules = config.rules.clone();
+    let needs_instance = Box::new(move |task: &_, definition: &_| needs_instance(task, definition, &rules));
+    Aws::connect(&config.aws, needs_instance, observer).await
+}
+
+/// What observes the loop and its calls.
+#[derive(Clone, Default)]
+struct Watchers {
+    status: Arc<SharedStatus>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Observer for Watchers {
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        self.status.progressed();
+        self.telemetry.attempt(attempt);
+    }
+
+    fn cached(&self, cache: Cached, entries: usize) {
+        self.telemetry.cached(cache, entries);
+    }
+}
+
+async fn discover<S: Source>(
+    config: Config,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<S, StartError>,
+) -> Result<(), Error> {
+    let watchers = Watchers::default();
+    let refreshes = supervise(&config, &watchers, connect);
+    let Some(web) = &config.web else { return refreshes.await };
+    let listener = listen(web).await?;
+    // The endpoints respond from now on, also while credentials are being fetched.
+    tokio::select! {
+        ended = refreshes => ended,
+        () = web::serve(listener, app(web, &config, &watchers)) => Ok(()),
+    }
+}
+
+/// Runs the loop, and after a panic starts it again with state built anew: the panic may have left the old state
+/// inconsistent. Targets are restored from the output, other state from the cache file. Meanwhile the web endpoints
+/// go on responding. A limited run ends instead.
+async fn supervise<S: Source>(
+    config: &Config,
+    watchers: &Watchers,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<S, StartError>,
+) -> Result<(), Error> {
+    let mut panicked = false;
+    loop {
+        let Watchers { status, telemetry } = watchers;
+        let attempt = async {
+            // First, so that the endpoints serve the targets of an earlier run while credentials are being fetched.
+            let (output, earlier) = open_output(config, status);
+            let source = connect(config, Arc::new(watchers.clone())).await?;
+            let refresher = Refresher::new(source, config.rules.clone(), output, earlier);
+            Ok(Daemon::new(refresher, status.clone(), telemetry.clone()).run(config.refresh).await?)
+        };
+        match AssertUnwindSafe(attempt).catch_unwind().await {
+            // What ends the first start passes by itself later: credentials may be unavailable right now.
+            Ok(Err(Error::Start(error))) if panicked => {
+                tracing::warn!(%error, retry_in = ?config.refresh.interval, "cannot restart discovery after a panic");
+            }
+            Ok(ended) => return ended,
+            Err(_) if config.refresh.limit.is_some() => return Err(Error::Panicked),
+            Err(_) => {
+                panicked = true;
+                status.panicked();
+                telemetry.panicked();
+                tracing::error!(
+                    retry_in = ?config.refresh.interval,
+                    "a refresh panicked: this is a defect, please report it"
+                );
+            }
+        }
+        // The same refresh may panic again: AWS is asked no more often because of that.
+        sleep(config.refresh.interval).await;
+    }
+}
+
+/// Opens the output, and returns the targets that it has. An output that cannot be read back continues with the
+/// targets that were last published, if any.
+fn open_output(config: &Config, status: &SharedStatus) -> (Output, Earlier) {
+    let output = Output::open(&config.output);
+    let earlier = match output.earlier() {
+        Earlier::Nothing => status.get().targets.map_or(Earlier::Nothing, Earlier::Groups),
+        earlier => earlier,
+    };
+    match &earlier {
+        Earlier::Nothing => {}
+        Earlier::Groups(groups) => status.restored(groups),
+        Earlier::Unreadable(reason) => {
+            tracing::warn!(reason, "the existing file is unreadable: only a refresh without failures will replace it");
+        }
+    }
+    (output, earlier)
+}
+
+async fn listen(web: &WebConfig) -> Result<TcpListener, Error> {
+    let bound = web::bind(&web.listen).await;
+    let listener = bound.map_err(|source| Error::Listen { port: web.listen.port, source })?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "listening");
+    }
+    Ok(listener)
+}
+
+fn app(web: &WebConfig, config: &Config, watchers: &Watchers) -> Arc<web::App> {
+    Arc::new(web::App {
+        status: watchers.status.clone(),
+        telemetry: watchers.telemetry.clone(),
+        telemetry_path: web.telemetry_path.clone(),
+        stalled_after: config.refresh.interval.saturating_mul(STALLED_AFTER_INTERVALS) + aws::OPERATION_TIMEOUT,
+        flags: web.flags.clone(),
+    })
+}
