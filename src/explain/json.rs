@@ -82,7 +82,7 @@ fn container(row: &Row) -> Container<'_> {
             Container { verdict: "unknown", text: Some(failure.clone()), remedy: Some(remedy), ..place }
         }
         Verdict::Mistake(reason) | Verdict::Skipped(reason) => Container {
-            verdict: if reason.is_mistake() { "mend" } else { "skipped" },
+            verdict: if reason.is_misconfiguration() { "mend" } else { "skipped" },
             reason: Some(reason.code()),
             text: Some(reason.to_string()),
             remedy: Some(reason.remedy()),

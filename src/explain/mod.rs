@@ -96,7 +96,7 @@ pub fn explain(refresh: &Refresh) -> Explanation {
     });
     let skipped = refresh.derived.skipped.iter().map(|skipped| {
         let reason = skipped.reason.clone();
-        let verdict = if reason.is_mistake() { Verdict::Mistake(reason) } else { Verdict::Skipped(reason) };
+        let verdict = if reason.is_misconfiguration() { Verdict::Mistake(reason) } else { Verdict::Skipped(reason) };
         row(skipped.task.as_str(), skipped.container.as_deref(), verdict)
     });
     let unknown = refresh.derived.unknown.iter().map(|unknown| {

@@ -82,7 +82,7 @@ fn report_output(refresh: &Refresh) {
 /// when it appears.
 fn report_mistakes(skipped: &[Skipped], known: &mut Mistakes) {
     let mut kinds: BTreeMap<(String, String), Vec<&Skipped>> = BTreeMap::new();
-    for skipped in skipped.iter().filter(|skipped| skipped.reason.is_mistake()) {
+    for skipped in skipped.iter().filter(|skipped| skipped.reason.is_misconfiguration()) {
         let container = skipped.container.as_deref().unwrap_or_default().to_owned();
         kinds.entry((container, skipped.reason.to_string())).or_default().push(skipped);
     }
