@@ -11,11 +11,11 @@ use tokio::time;
 use crate::config::{RefreshConfig, Rules};
 use crate::file_sd::TargetGroup;
 use crate::inventory::{ClusterTasks, FailureId, ListedTask, Snapshot};
-use crate::last_good::{Known, stand_in};
+use crate::last_good::{Known, merge};
 use crate::output::{Earlier, Output};
 use crate::targets::{Derived, derive};
 use crate::telemetry::Telemetry;
-use crate::writer::{WriteError, Written};
+use crate::writer::{IfUnchanged, WriteError, Written};
 
 /// Where snapshots come from.
 pub trait Source {
@@ -194,7 +194,7 @@ impl<S: Source> Daemon<S> {
             },
             _ => {
                 let derived = derive(&snapshot, &self.rules);
-                let Known { groups, kept } = stand_in(self.last_good.groups(), &snapshot, &derived);
+                let Known { groups, kept } = merge(self.last_good.groups(), &snapshot, &derived);
                 Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets: Arc::new(groups), kept }
             }
         }
@@ -209,7 +209,8 @@ impl<S: Source> Daemon<S> {
             }
             _ => {}
         }
-        match self.output.put(groups, complete).await {
+        let if_unchanged = if complete { IfUnchanged::Touch } else { IfUnchanged::Leave };
+        match self.output.put(groups, if_unchanged).await {
             Ok(written) => Outcome::Written(written),
             Err(error) => Outcome::Failed(error),
         }

@@ -16,6 +16,7 @@ pub fn init(config: LogConfig) {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     };
     // The AWS SDK warns of what we report ourselves, and at DEBUG it floods.
     let others = if config.level == LogLevel::Debug { LevelFilter::WARN } else { LevelFilter::ERROR };
