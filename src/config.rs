@@ -1,4 +1,4 @@
-//! What the command line asked for, typed: no string here is left to interpret.
+//! The settings of the program, typed: every value is parsed and validated.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -10,56 +10,56 @@ use crate::inventory::ClusterRef;
 /// All settings of the program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where and as whom to ask AWS.
+    /// Access to AWS, and what to scan.
     pub aws: AwsConfig,
-    /// Which containers become which targets.
+    /// How containers become targets.
     pub rules: Rules,
-    /// Where the targets go.
+    /// Where to write the targets.
     pub output: Output,
     /// When to refresh.
     pub refresh: RefreshConfig,
     /// What to log.
     pub log: LogConfig,
-    /// Where to answer requests, where asked to.
+    /// The web endpoints, if enabled.
     pub web: Option<WebConfig>,
 }
 
-/// Where to answer requests.
+/// The web endpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebConfig {
-    /// The address to listen at.
+    /// The address to listen on.
     pub listen: ListenAddress,
     /// The path of the metrics.
     pub telemetry_path: String,
-    /// The flags in force with their values, secrets apart, to be shown.
+    /// Every flag with its value, for display; secrets are left out.
     pub flags: Vec<(&'static str, String)>,
 }
 
-/// `host:port`, or `:port` for every address of the machine.
+/// An address to listen on: `HOST:PORT`, or `:PORT` for all interfaces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenAddress {
-    /// A host name or an address; none for every address.
+    /// A host name or an IP address; `None` for all interfaces.
     pub host: Option<String>,
-    /// The port; 0 lets the system choose.
+    /// The port; 0 for any free port.
     pub port: u16,
 }
 
-/// Where and as whom to ask AWS.
+/// Access to AWS, and what to scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AwsConfig {
     /// The clusters to scan.
     pub clusters: Clusters,
-    /// The region, where it is not left to the environment.
+    /// The region; `None` to take it from the environment.
     pub region: Option<String>,
     /// The role to assume before calling AWS.
     pub role: Option<Role>,
-    /// Whether to keep what only [`Rules::meta_labels`] needs.
+    /// Whether to keep the details that only [`Rules::meta_labels`] needs.
     pub details: Details,
-    /// Whether to describe every task at every refresh, also those that cannot have changed.
+    /// Whether to describe every task at every refresh, including those that cannot have changed.
     pub describe_all: bool,
-    /// From the start of one refresh to the start of the next.
+    /// The time from the start of one refresh to the start of the next.
     pub interval: Duration,
-    /// The file in which to keep what cannot change for the next start; none to keep nothing.
+    /// The file that keeps what cannot change across restarts; `None` to keep nothing.
     pub cache: Option<PathBuf>,
 }
 
@@ -77,7 +77,7 @@ pub enum Details {
 pub struct Role {
     /// Its ARN.
     pub arn: String,
-    /// The external id that its trust policy asks for.
+    /// The external ID that its trust policy requires.
     pub external_id: Option<String>,
 }
 
@@ -86,57 +86,57 @@ pub struct Role {
 pub enum Clusters {
     /// Every cluster that ListClusters lists.
     All,
-    /// These; at least one, and none twice.
+    /// These: at least one, without duplicates.
     Named(Vec<ClusterRef>),
 }
 
-/// The names of the docker labels that say what to scrape, and how.
+/// How containers become targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// How the ports to scrape are found.
+    /// How to find the ports to scrape.
     pub ports: PortRule,
-    /// Docker label: the host to write instead of the IP address.
+    /// The docker label that holds the host to write instead of the IP address.
     pub server_name_label: String,
-    /// Docker label: `job`.
+    /// The docker label that sets `job`.
     pub job_name_label: String,
-    /// Docker label: `__metrics_path__`.
+    /// The docker label that sets `__metrics_path__`.
     pub path_label: String,
-    /// Docker label: `__scheme__`.
+    /// The docker label that sets `__scheme__`.
     pub scheme_label: String,
     /// Whether to add `__meta_ecs_*` labels.
     pub meta_labels: bool,
 }
 
-/// How the ports to scrape are found.
+/// How to find the ports to scrape.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PortRule {
-    /// A docker label names them.
+    /// A docker label lists them.
     Label {
         /// The docker label's name.
         name: String,
-        /// Only containers with this docker label too.
+        /// The docker label that a container must have in addition.
         filter: Option<LabelFilter>,
     },
-    /// The only published port of a container with the docker label [`DYNAMIC_PORT_LABEL`] = `1`.
+    /// It is the only published port of a container with the docker label [`DYNAMIC_PORT_LABEL`] = `1`.
     OnlyPublished,
 }
 
-/// The docker label that opts a container in to [`PortRule::OnlyPublished`].
+/// The docker label that enables [`PortRule::OnlyPublished`] for a container.
 pub const DYNAMIC_PORT_LABEL: &str = "PROMETHEUS_DYNAMIC_EXPORT";
 
-/// A docker label that has to be there, and the value that it has to have.
+/// A docker label that a container must have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelFilter {
     /// The docker label's name.
     pub name: String,
-    /// Its value, where that matters.
+    /// The value that it must have; `None` for any.
     pub value: Option<String>,
 }
 
-/// Where the targets go.
+/// Where to write the targets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Nowhere: the targets are only served over HTTP.
+    /// Nowhere: targets are only served over HTTP.
     Nowhere,
     /// Standard output, as YAML.
     Stdout,
@@ -149,25 +149,25 @@ pub enum Output {
     },
 }
 
-/// When to refresh. (The drop-in flags call a refresh a scrape.)
+/// When to refresh. (The original's flags call a refresh a scrape.)
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RefreshConfig {
-    /// From the start of one refresh to the start of the next.
+    /// The time from the start of one refresh to the start of the next.
     pub interval: Duration,
-    /// How many refreshes there are before the program ends; none: for ever.
+    /// The number of refreshes before the program exits; `None` for no limit.
     pub limit: Option<NonZeroU64>,
 }
 
-/// What to log, to stderr.
+/// What to log to stderr.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogConfig {
-    /// The least important messages to show.
+    /// The least severe level to log.
     pub level: LogLevel,
-    /// How a message is written.
+    /// The format of a message.
     pub format: LogFormat,
 }
 
-/// How important a message is.
+/// A log level, from the most severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the names say it
 pub enum LogLevel {
@@ -178,11 +178,11 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How a message is written.
+/// The format of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// `key=value` pairs on a line.
+    /// `key=value` pairs on one line.
     Logfmt,
-    /// A JSON object on a line.
+    /// A JSON object on one line.
     Json,
 }

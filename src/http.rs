@@ -1,4 +1,4 @@
-//! One GET in plain HTTP of something on this machine: the ECS agent's metadata, or our own health.
+//! A plain HTTP GET from this machine: of the ECS agent's metadata, or of our own health.
 
 use std::error::Error;
 
@@ -9,24 +9,24 @@ use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Larger answers are refused: what is asked for takes a few kilobytes.
-const LARGEST_ANSWER: usize = 1 << 20;
+/// Larger responses are an error: the expected ones have a few kilobytes.
+const LARGEST_RESPONSE: usize = 1 << 20;
 
-/// Why there is no answer.
+/// Why there is no response.
 pub type HttpError = Box<dyn Error + Send + Sync>;
 
-/// The status and the body of what is at this address (`http://HOST:PORT/PATH`). Sets no time limit.
+/// Returns the status and the body of the response from a URL (`http://HOST:PORT/PATH`). Sets no timeout.
 pub async fn get(url: &str) -> Result<(StatusCode, Bytes), HttpError> {
     let uri: Uri = url.parse()?;
-    let host = uri.host().ok_or("no host in its address")?;
+    let host = uri.host().ok_or("no host in the URL")?;
     let address = (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(80));
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new())?;
-    // It does the work, and ends when the sender is dropped.
+    // The connection does the work, and ends when the sender is dropped.
     tokio::spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    Ok((status, Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await?.to_bytes()))
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    Ok((status, Limited::new(response.into_body(), LARGEST_RESPONSE).collect().await?.to_bytes()))
 }

@@ -1,7 +1,7 @@
-//! Stale beats partial: which earlier target groups stand in for what a refresh could not learn.
+//! Stale beats partial: which last known target groups are kept for what a refresh could not learn.
 //!
-//! The listing decides which tasks live. A cluster that could not be listed keeps all it had; a task that
-//! is listed and could not be looked into keeps its own; everything else is as the refresh says.
+//! A cluster that could not be listed keeps all of its groups. A task that was listed but could not be described keeps
+//! its own. All other groups are those that the refresh learned.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,28 +11,28 @@ use crate::targets::{Derived, Unknown};
 
 /// The groups known after a refresh.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
+pub struct Merged {
     /// All of them, sorted.
     pub groups: Vec<TargetGroup>,
-    /// How many of them are earlier ones, by the failure that they stand in for.
+    /// The number of last known groups among them, by the failure because of which they are kept.
     pub kept: BTreeMap<FailureId, usize>,
 }
 
-/// Whether every group names its cluster and its task, so that it can be told whose it is. A file in
-/// which one does not is not ours.
+/// Returns whether every group names its cluster and its task. A file with other groups was not written by this program,
+/// and it cannot be told which of them to keep.
 pub fn are_ours(groups: &[TargetGroup]) -> bool {
     groups.iter().all(|group| group.labels.get("cluster_arn").is_some() && group.labels.get("task_arn").is_some())
 }
 
-/// Adds to what a refresh learned the earlier groups for what it could not.
-pub fn stand_in(last_good: &[TargetGroup], snapshot: &Snapshot, derived: &Derived) -> Known {
+/// Merges what a refresh learned with the last known groups for what it could not learn.
+pub fn merge(last_good: &[TargetGroup], snapshot: &Snapshot, derived: &Derived) -> Merged {
     let mut unknown: HashMap<&str, Vec<&Unknown>> = HashMap::new();
     for entry in &derived.unknown {
         unknown.entry(entry.task.as_str()).or_default().push(entry);
     }
-    let mut known = Known { groups: derived.groups.clone(), kept: BTreeMap::new() };
+    let mut known = Merged { groups: derived.groups.clone(), kept: BTreeMap::new() };
     for group in last_good {
-        if let Some(failure) = keeps(group, snapshot, &unknown) {
+        if let Some(failure) = reason_to_keep(group, snapshot, &unknown) {
             known.groups.push(group.clone());
             *known.kept.entry(failure).or_default() += 1;
         }
@@ -42,8 +42,12 @@ pub fn stand_in(last_good: &[TargetGroup], snapshot: &Snapshot, derived: &Derive
     known
 }
 
-/// The failure because of which an earlier group stays.
-fn keeps(group: &TargetGroup, snapshot: &Snapshot, unknown: &HashMap<&str, Vec<&Unknown>>) -> Option<FailureId> {
+/// Returns the failure because of which a last known group is kept.
+fn reason_to_keep(
+    group: &TargetGroup,
+    snapshot: &Snapshot,
+    unknown: &HashMap<&str, Vec<&Unknown>>,
+) -> Option<FailureId> {
     let clusters = match &snapshot.clusters {
         Ok(clusters) => clusters,
         Err(failure) => return Some(*failure),
@@ -55,6 +59,6 @@ fn keeps(group: &TargetGroup, snapshot: &Snapshot, unknown: &HashMap<&str, Vec<&
     }
     let entries = unknown.get(group.labels.get("task_arn")?)?;
     let container = group.labels.get("container_name");
-    let concerned = |entry: &&&Unknown| entry.container.is_none() || entry.container.as_deref() == container;
-    entries.iter().find(concerned).map(|entry| entry.failure)
+    let covers_container = |entry: &&&Unknown| entry.container.is_none() || entry.container.as_deref() == container;
+    entries.iter().find(covers_container).map(|entry| entry.failure)
 }

@@ -1,4 +1,4 @@
-//! Where target groups go: a file, or standard output.
+//! Where target groups are written: a file or standard output.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -6,39 +6,39 @@ use std::sync::Arc;
 use crate::config;
 use crate::file_sd::{Format, TargetGroup, parse, render, write};
 use crate::last_good::are_ours;
-use crate::writer::{FileWriter, Stamp, WriteError, Written};
+use crate::writer::{FileWriter, IfUnchanged, Stamp, WriteError, Written};
 
-/// An output and what it takes to write there.
+/// An output, and the state that writing to it needs.
 #[derive(Debug)]
 pub enum Output {
     /// A file that is replaced atomically.
     File {
-        /// Replaces it.
+        /// The writer of the file.
         writer: FileWriter,
-        /// Its format.
+        /// The format of the file.
         format: Format,
-        /// What was put there last, and the file as it was after that.
+        /// The groups that were written last, and the stamp of the file afterwards.
         last: Option<(Arc<Vec<TargetGroup>>, Stamp)>,
     },
     /// Nowhere.
     Nowhere,
-    /// Standard output, as YAML documents; what was printed last.
+    /// Standard output, as YAML documents. Holds what was printed last.
     Stdout(Option<Vec<u8>>),
 }
 
 /// What an output held when the program started.
 #[derive(Debug, PartialEq)]
 pub enum Earlier {
-    /// There was nothing.
+    /// Nothing.
     Nothing,
     /// These groups, sorted.
     Groups(Arc<Vec<TargetGroup>>),
-    /// Something that cannot be read as ours, and why.
+    /// Something that this program did not write. Holds why it cannot be used.
     Unreadable(String),
 }
 
 impl Output {
-    /// Opens what the configuration names, and removes what a killed predecessor left there.
+    /// Opens the configured output, and removes the temporary files of a killed predecessor.
     pub fn open(config: &config::Output) -> Self {
         match config {
             config::Output::Nowhere => Self::Nowhere,
@@ -47,14 +47,14 @@ impl Output {
                 let writer = FileWriter::new(path);
                 let leftovers = writer.remove_leftovers();
                 if leftovers > 0 {
-                    tracing::info!(leftovers, "removed temporary files of an earlier run");
+                    tracing::info!(leftovers, "removed temporary files of a previous run");
                 }
                 Self::File { writer, format: *format, last: None }
             }
         }
     }
 
-    /// The groups that are there already.
+    /// Returns what the output holds already.
     pub fn earlier(&self) -> Earlier {
         let Self::File { writer, format, .. } = self else { return Earlier::Nothing };
         let groups = match writer.read() {
@@ -67,24 +67,29 @@ impl Output {
                 groups.sort_unstable();
                 Earlier::Groups(Arc::new(groups))
             }
-            Ok(_) => Earlier::Unreadable("it has targets without the labels cluster_arn and task_arn".into()),
+            Ok(_) => Earlier::Unreadable("target groups without the labels cluster_arn and task_arn".into()),
             Err(why) => Earlier::Unreadable(why),
         }
     }
 
-    /// Puts the groups out. Where they are there already, a file's modification time is moved if `touch`.
-    pub async fn put(&mut self, groups: &Arc<Vec<TargetGroup>>, touch: bool) -> Result<Written, WriteError> {
+    /// Writes the groups.
+    pub async fn put(
+        &mut self,
+        groups: &Arc<Vec<TargetGroup>>,
+        if_unchanged: IfUnchanged,
+    ) -> Result<Written, WriteError> {
         match self {
             Self::Nowhere => Ok(Written::Unchanged),
             Self::File { writer, format, last } => {
                 let unchanged = last.take().filter(|(same, _)| Arc::ptr_eq(same, groups)).map(|(_, stamp)| stamp);
                 let (writer, content, format) = (writer.clone(), groups.clone(), *format);
-                let (written, stamp) = apart(move || {
-                    // What has not changed need not be rendered to be compared.
-                    let written = if unchanged.is_some() && writer.stamp() == unchanged && (!touch || writer.touch()) {
+                let (written, stamp) = blocking(move || {
+                    // Unchanged groups need not be rendered to be compared with an unchanged file.
+                    let is_current = unchanged.is_some() && writer.stamp() == unchanged;
+                    let written = if is_current && (if_unchanged == IfUnchanged::Leave || writer.touch().is_ok()) {
                         Written::Unchanged
                     } else {
-                        writer.write(&|out| write(&content, format, out), touch)?
+                        writer.write(&|out| write(&content, format, out), if_unchanged)?
                     };
                     Ok((written, writer.stamp()))
                 })
@@ -97,9 +102,9 @@ impl Output {
                 if last.as_ref() == Some(&bytes) {
                     return Ok(Written::Unchanged);
                 }
-                let (again, printed) = (last.is_some(), bytes.clone());
-                let failed = |error| WriteError::other("print to", "standard output", error);
-                apart(move || print(again, &printed).map_err(failed)).await?;
+                let (separator, printed) = (if last.is_some() { "---\n" } else { "" }, bytes.clone());
+                let failed = |error| WriteError::other("write to", "standard output", error);
+                blocking(move || print(separator, &printed).map_err(failed)).await?;
                 *last = Some(bytes);
                 Ok(Written::Replaced)
             }
@@ -107,20 +112,18 @@ impl Output {
     }
 }
 
-/// Writes on a thread of its own: a slow disk or reader must not hold up the rest, and once begun a write
-/// ends though nobody waits for it.
-async fn apart<T: Send + 'static>(
+/// Writes on a thread for blocking work, so that a slow disk or reader does not block the rest. A write that has begun
+/// is completed even if nobody waits for it.
+async fn blocking<T: Send + 'static>(
     write: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
 ) -> Result<T, WriteError> {
     let written = tokio::task::spawn_blocking(write).await;
     written.unwrap_or_else(|error| Err(WriteError::other("write to", "the output", io::Error::other(error))))
 }
 
-fn print(again: bool, bytes: &[u8]) -> io::Result<()> {
+fn print(separator: &str, bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    if again {
-        stdout.write_all(b"---\n")?;
-    }
+    stdout.write_all(separator.as_bytes())?;
     stdout.write_all(bytes)?;
     stdout.flush()
 }

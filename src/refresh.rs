@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::config::Rules;
 use crate::file_sd::TargetGroup;
 use crate::inventory::{ClusterRef, FailureId, Snapshot, Source};
-use crate::last_good::{Known, stand_in};
+use crate::last_good::{Merged, merge};
 use crate::output::{Earlier, Output};
 use crate::staleness::{ClusterState, Staleness};
 use crate::targets::{Derived, derive};
-use crate::writer::{WriteError, Written};
+use crate::writer::{IfUnchanged, WriteError, Written};
 
 /// Makes refreshes, and keeps what one needs from the one before.
 pub struct Refresher<S> {
@@ -146,7 +146,7 @@ impl<S: Source> Refresher<S> {
             return same.clone();
         }
         let derived = derive(&snapshot, &self.rules);
-        let Known { groups, kept } = stand_in(self.last_good.targets(), &snapshot, &derived);
+        let Merged { groups, kept } = merge(self.last_good.targets(), &snapshot, &derived);
         Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets: Arc::new(groups), kept }
     }
 
@@ -159,7 +159,9 @@ impl<S: Source> Refresher<S> {
             }
             _ => {}
         }
-        match self.output.put(groups, complete).await {
+        // The modification time tells readers when the file was last known to be complete.
+        let if_unchanged = if complete { IfUnchanged::Touch } else { IfUnchanged::Leave };
+        match self.output.put(groups, if_unchanged).await {
             Ok(written) => Outcome::Written(written),
             Err(error) => Outcome::Failed(error),
         }

@@ -1,4 +1,4 @@
-//! Replaces a file so that no reader ever sees a part of it. Knows a path and bytes, and not what they mean.
+//! Replaces a file atomically, so that no reader sees a part of it. Knows nothing of the content's meaning.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,50 +11,59 @@ use std::time::SystemTime;
 
 use tempfile::{Builder, NamedTempFile};
 
-/// A file larger than this was not written by us (100,000 targets take about 60 MB).
+/// The largest file that is read. Larger ones were not written by this program (100,000 targets take about 60 MB).
 pub const LARGEST_FILE: u64 = 96 << 20;
 
-/// The mode of a file that others read: Prometheus runs as another user.
+/// The mode of a file that others read: Prometheus may run as another user.
 const SHARED: u32 = 0o644;
 
-/// The mode of a file that nobody else needs.
+/// The mode of a file that only this program reads.
 const PRIVATE: u32 = 0o600;
 
-/// A symlink that leads through more links than this leads in a circle (Linux: `ELOOP`).
+/// The longest chain of symlinks that is followed, as in Linux (`ELOOP`).
 const LONGEST_LINK_CHAIN: usize = 40;
 
-/// The end of a temporary file's name. Prometheus takes only `.yml`, `.yaml` and `.json`, so none of its
-/// globs can match it.
+/// The suffix of temporary files. Prometheus accepts only `.yml`, `.yaml` and `.json`, so none of its globs can match
+/// them.
 const TEMPORARY: &str = ".tmp";
 
-/// How much of a file is read or written at a time.
+/// The size of the buffer for reading and writing.
 const BUFFER: usize = 64 << 10;
 
-/// How many random characters there are in a temporary file's name.
+/// The number of random characters in a temporary file's name.
 const RANDOM: usize = 6;
 
-/// Writes what a file is to hold.
+/// Writes the new content of a file.
 pub type Content<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The file was replaced.
     Replaced,
-    /// The file had these bytes already.
+    /// The file had this content already.
     Unchanged,
 }
 
-/// What differs once anybody has written to a file, or put another one in its place.
+/// What to do with a file that has the right content already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfUnchanged {
+    /// Set its modification time to now: Prometheus exports it, and people alert on it.
+    Touch,
+    /// Leave it alone.
+    Leave,
+}
+
+/// Identifies the state of a file: it differs after any write to the file, and for any other file in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    place: (u64, u64),
+    inode: (u64, u64),
     size: u64,
-    /// When it or what is said of it was last changed: nobody can set that.
+    /// The change time, which, unlike the modification time, no program can set.
     changed: (i64, i64),
 }
 
-/// Why the file could not be written. The old one is untouched.
+/// Why a file could not be written. The old file is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}{}", path.display(), hint.as_deref().unwrap_or_default())]
 pub struct WriteError {
@@ -65,32 +74,32 @@ pub struct WriteError {
 }
 
 impl WriteError {
-    /// For what is not a file.
+    /// Returns an error for an output that is not a file.
     pub fn other(action: &'static str, what: &str, source: io::Error) -> Self {
         Self { action, path: what.into(), source, hint: None }
     }
 }
 
-/// A file to be replaced.
+/// Replaces one file.
 #[derive(Clone, Debug)]
 pub struct FileWriter {
     path: PathBuf,
-    /// The mode of a new file, within the umask.
+    /// The mode of a new file, before the umask.
     mode: u32,
 }
 
 impl FileWriter {
-    /// For the file at this path. A symlink there is followed at each write, and stays.
+    /// Returns a writer for the file at this path. A symlink is followed at each write, and stays.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), mode: SHARED }
     }
 
-    /// For a file that only this program reads.
+    /// Returns a writer for a file that only this program reads.
     pub fn private(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), mode: PRIVATE }
     }
 
-    /// What the file holds now; none where there is no file.
+    /// Returns the file's content; `None` if there is no file.
     pub fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
         let unreadable = |source| failed("read", &self.path, source);
         let metadata = match fs::metadata(&self.path) {
@@ -98,47 +107,47 @@ impl FileWriter {
             metadata => metadata.map_err(unreadable)?,
         };
         if !metadata.is_file() {
-            return Err(unreadable(io::Error::other("it is not a regular file")));
+            return Err(unreadable(io::Error::other("not a regular file")));
         }
         if metadata.len() > LARGEST_FILE {
-            return Err(unreadable(io::Error::other(format!("it has {} bytes", metadata.len()))));
+            return Err(unreadable(io::Error::other(format!("too large: {} bytes", metadata.len()))));
         }
         fs::read(&self.path).map(Some).map_err(unreadable)
     }
 
-    /// Makes the file hold what `content` writes, the same each time it is called. Where the file holds that
-    /// already, only its modification time is moved (if `touch`): Prometheus exports it, and people alert on it.
-    pub fn write(&self, content: Content<'_>, touch: bool) -> Result<Written, WriteError> {
-        let path = self.behind_links()?;
-        if holds(&path, content) && (!touch || move_modification_time(&path).is_ok()) {
+    /// Makes the file hold what `content` writes, which must be the same at each call. A file with this content already is
+    /// not replaced.
+    pub fn write(&self, content: Content<'_>, if_unchanged: IfUnchanged) -> Result<Written, WriteError> {
+        let path = self.resolved()?;
+        if holds(&path, content) && (if_unchanged == IfUnchanged::Leave || touch(&path).is_ok()) {
             return Ok(Written::Unchanged);
         }
         self.replace(&path, content)?;
         Ok(Written::Replaced)
     }
 
-    /// By what a change of the file shows; none where there is no file.
+    /// Returns the file's stamp; `None` if there is no file.
     pub fn stamp(&self) -> Option<Stamp> {
         let file = fs::metadata(&self.path).ok()?;
-        Some(Stamp { place: (file.dev(), file.ino()), size: file.size(), changed: (file.ctime(), file.ctime_nsec()) })
+        Some(Stamp { inode: (file.dev(), file.ino()), size: file.size(), changed: (file.ctime(), file.ctime_nsec()) })
     }
 
-    /// Moves the file's modification time. Whether that went well.
-    pub fn touch(&self) -> bool {
-        move_modification_time(&self.path).is_ok()
+    /// Sets the file's modification time to now.
+    pub fn touch(&self) -> io::Result<()> {
+        touch(&self.path)
     }
 
     /// Removes the temporary files of a predecessor that was killed while it wrote. Returns how many.
     pub fn remove_leftovers(&self) -> usize {
-        let Ok(path) = self.behind_links() else { return 0 };
+        let Ok(path) = self.resolved() else { return 0 };
         let prefix = temporary_prefix(&path);
         let entries = fs::read_dir(directory(&path)).into_iter().flatten().flatten();
         let leftovers = entries.filter(|entry| is_temporary(&entry.file_name(), &prefix));
         leftovers.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
     }
 
-    /// The file that the path leads to, whether it exists or not.
-    fn behind_links(&self) -> Result<PathBuf, WriteError> {
+    /// Returns the path with symlinks followed. The file may not exist.
+    fn resolved(&self) -> Result<PathBuf, WriteError> {
         let mut path = self.path.clone();
         for _ in 0..LONGEST_LINK_CHAIN {
             match fs::read_link(&path) {
@@ -153,10 +162,10 @@ impl FileWriter {
         let directory = directory(path);
         let old = fs::metadata(path).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
-            return Err(failed("replace", path, io::Error::other("it is not a regular file")));
+            return Err(failed("replace", path, io::Error::other("not a regular file")));
         }
-        // In the same directory: a rename is atomic only within a file system, and with a read-only root
-        // the volume is the only place to write to. Dropping it removes it, on every failing path.
+        // In the same directory, because rename works only within a file system. Dropping the file removes it, whatever
+        // fails.
         let mut temporary = Builder::new()
             .prefix(&temporary_prefix(path))
             .suffix(TEMPORARY)
@@ -174,12 +183,12 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> WriteError {
     WriteError { action, path: path.to_owned(), source, hint: None }
 }
 
-/// Says what to do; and whose the directory is and who we are, where that is the reason.
+/// Returns an error with a hint; for a lack of permission with the directory's owner and our own user.
 fn cannot_create(directory: &Path, source: io::Error) -> WriteError {
     let hint = match fs::metadata(directory) {
         Ok(owner) if source.kind() == io::ErrorKind::PermissionDenied => Some(format!(
-            ". The directory belongs to uid {} gid {} with mode {:04o}, and we are uid {} gid {}. \
-             Mount the volume at /output, which the image has made ours, or run the container with \"user\": \"0\"",
+            ". The directory belongs to uid {} gid {} with mode {:04o}; this process runs as uid {} gid {}. \
+             Mount the volume at /output, which the image prepares for it, or run the container with \"user\": \"0\"",
             owner.uid(),
             owner.gid(),
             owner.mode() & 0o7777,
@@ -187,20 +196,20 @@ fn cannot_create(directory: &Path, source: io::Error) -> WriteError {
             rustix::process::getegid().as_raw(),
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Some(". The directory does not exist: mount a volume there, or create it".to_owned())
+            Some(". The directory does not exist: create it or mount a volume there".to_owned())
         }
         _ if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            Some(". Name a path on a volume: -config.write-to=/output/ecs_file_sd.yml".to_owned())
+            Some(". Use a path on a volume: -config.write-to=/output/ecs_file_sd.yml".to_owned())
         }
         _ => None,
     };
-    // The library's error holds the temporary name, which would make every line differ.
+    // The library's error contains the random name, which would make every log line different.
     let source = io::Error::from(source.kind());
     WriteError { action: "create a file in", path: directory.to_owned(), source, hint }
 }
 
 fn fill(temporary: &mut NamedTempFile, content: Content<'_>, old: Option<fs::Metadata>) -> io::Result<()> {
-    // To the file itself: the library's own error would hold the temporary name.
+    // Through the file itself, because errors of the library's wrapper contain the random name.
     let mut file = BufWriter::with_capacity(BUFFER, temporary.as_file_mut());
     content(&mut file)?;
     file.flush()?;
@@ -218,7 +227,7 @@ fn holds(path: &Path, content: Content<'_>) -> bool {
     content(&mut Comparison(&mut old)).is_ok() && old.fill_buf().is_ok_and(<[u8]>::is_empty)
 }
 
-/// Takes what is written only as long as it is what a file holds.
+/// Accepts writes only as long as they equal the content of a file.
 struct Comparison<'a>(&'a mut BufReader<File>);
 
 impl Write for Comparison<'_> {
@@ -226,7 +235,7 @@ impl Write for Comparison<'_> {
         let old = self.0.fill_buf()?;
         let count = old.len().min(bytes.len());
         if count < bytes.len().min(1) || old[..count] != bytes[..count] {
-            return Err(io::Error::other("it holds something else"));
+            return Err(io::Error::other("different content"));
         }
         self.0.consume(count);
         Ok(count)
@@ -237,7 +246,7 @@ impl Write for Comparison<'_> {
     }
 }
 
-fn move_modification_time(path: &Path) -> io::Result<()> {
+fn touch(path: &Path) -> io::Result<()> {
     File::open(path)?.set_modified(SystemTime::now())
 }
 
@@ -248,7 +257,7 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// `.NAME.`, so that only our own temporary files for this very file look like ours.
+/// Returns `.NAME.`, so that temporary files of other files are not taken for ours.
 fn temporary_prefix(path: &Path) -> std::ffi::OsString {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
@@ -276,9 +285,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_only_root_is_told_where_to_write() {
+    fn a_read_only_directory_has_a_hint() {
         let error = cannot_create(Path::new("/"), io::ErrorKind::ReadOnlyFilesystem.into()).to_string();
         assert!(error.starts_with("cannot create a file in /: read-only"), "{error}");
-        assert!(error.ends_with(". Name a path on a volume: -config.write-to=/output/ecs_file_sd.yml"), "{error}");
+        assert!(error.ends_with(". Use a path on a volume: -config.write-to=/output/ecs_file_sd.yml"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The one table of flags: what the parser, `-help` and the tests of the README go by.
+//! The table of flags, on which the parser, `-help` and the documentation are based.
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command};
@@ -10,28 +10,28 @@ use super::go::{self, Kind};
 pub struct Flag {
     /// Its name, without dashes.
     pub name: &'static str,
-    /// What it takes.
+    /// The values that it takes.
     pub value: Value,
-    /// What it is where it is not given.
+    /// Its value if it is not set.
     pub default: &'static str,
-    /// What it does.
+    /// Its help text.
     pub help: &'static str,
 }
 
-/// What a flag takes.
+/// The values that a flag takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Value {
-    /// Nothing, or a boolean after `=`.
+    /// None, or a boolean after `=`.
     Switch,
-    /// Any text, and what to call it.
+    /// Any text. Holds its placeholder.
     Text(&'static str),
-    /// A duration above zero in Go's syntax.
+    /// A positive duration in Go's syntax.
     Duration,
-    /// A whole number in Go's syntax.
+    /// An integer in Go's syntax.
     Integer,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A boolean or one of these words after `=`, or nothing for true.
+    /// None, or a boolean or one of these words after `=`.
     SwitchOr(&'static [&'static str]),
 }
 
@@ -45,100 +45,120 @@ pub const FLAGS: &[Flag] = &[
         "config.cluster",
         Value::Text("CLUSTERS"),
         "",
-        "Clusters to scan: names or ARNs, with commas; empty: all of the region",
+        "Comma-separated list of clusters to scan, by name or ARN. Empty for all clusters of the region.",
     ),
     flag(
         "config.write-to",
         Value::Text("PATH"),
         "ecs_file_sd.yml",
-        "File to write; JSON where the name ends in .json, - prints to stdout, empty writes none (with -web.listen-address)",
+        "File to write, as JSON if its name ends in .json. Use - for stdout. Empty writes no file and requires -web.listen-address.",
     ),
-    flag("config.scrape-interval", Value::Duration, "1m0s", "Time between refreshes"),
+    flag("config.scrape-interval", Value::Duration, "1m0s", "Time between refreshes."),
     flag(
         "config.scrape-times",
         Value::Integer,
         "0",
-        "Number of refreshes before the program ends; 0 or less: for ever",
+        "Number of refreshes before the program exits. No limit if 0 or less.",
     ),
-    flag("config.role-arn", Value::Text("ARN"), "", "Role to assume before calling AWS"),
+    flag("config.role-arn", Value::Text("ARN"), "", "ARN of the role to assume before calling AWS."),
     flag(
         "config.server-name-label",
         Value::Text("LABEL"),
         "PROMETHEUS_EXPORTER_SERVER_NAME",
-        "Docker label: host to write instead of the IP address",
+        "Docker label that sets the host, instead of the IP address.",
     ),
-    flag("config.job-name-label", Value::Text("LABEL"), "PROMETHEUS_EXPORTER_JOB_NAME", "Docker label: the job"),
-    flag("config.path-label", Value::Text("LABEL"), "PROMETHEUS_EXPORTER_PATH", "Docker label: the metrics path"),
-    flag("config.scheme-label", Value::Text("LABEL"), "PROMETHEUS_EXPORTER_SCHEME", "Docker label: the scheme"),
-    flag("config.filter-label", Value::Text("NAME[=VALUE]"), "", "Only containers with this docker label (and value)"),
+    flag(
+        "config.job-name-label",
+        Value::Text("LABEL"),
+        "PROMETHEUS_EXPORTER_JOB_NAME",
+        "Docker label that sets the job.",
+    ),
+    flag(
+        "config.path-label",
+        Value::Text("LABEL"),
+        "PROMETHEUS_EXPORTER_PATH",
+        "Docker label that sets the metrics path.",
+    ),
+    flag(
+        "config.scheme-label",
+        Value::Text("LABEL"),
+        "PROMETHEUS_EXPORTER_SCHEME",
+        "Docker label that sets the scheme.",
+    ),
+    flag(
+        "config.filter-label",
+        Value::Text("NAME[=VALUE]"),
+        "",
+        "Docker label, and optionally its value, that a container must have to be a target.",
+    ),
     flag(
         "config.port-label",
         Value::Text("LABEL"),
         "PROMETHEUS_EXPORTER_PORT",
-        "Docker label: container port to scrape, port[/path], or several with commas; without it a container is no target",
+        "Docker label that sets the container port to scrape, as PORT[/PATH] or a comma-separated list of these. Containers without it are skipped.",
     ),
     flag(
         "config.dynamic-port-detection",
         Value::Switch,
         "false",
-        "Only containers with docker label PROMETHEUS_DYNAMIC_EXPORT=1 and exactly one published port, which is scraped",
+        "Scrape only containers with the docker label PROMETHEUS_DYNAMIC_EXPORT=1 and exactly one published port, at that port.",
     ),
     flag(
         "config.region",
         Value::Text("REGION"),
         "",
-        "AWS region; empty: from the environment, the profile, ECS or IMDS",
+        "AWS region. If empty, it is taken from the environment, the profile, ECS or IMDS.",
     ),
     flag(
         "log.level",
-        Value::Word(&["error", "warn", "info", "debug"]),
+        Value::Word(&["error", "warn", "info", "debug", "trace"]),
         "info",
-        "Least important messages to log, to stderr",
+        "Only log messages with the given severity or above, to stderr.",
     ),
-    flag("log.format", Value::Word(&["logfmt", "json"]), "logfmt", "How messages are written"),
-    flag("config.external-id", Value::Text("ID"), "", "External id for -config.role-arn"),
+    flag("log.format", Value::Word(&["logfmt", "json"]), "logfmt", "Output format of log messages."),
+    flag("config.external-id", Value::Text("ID"), "", "External ID to assume -config.role-arn with."),
     flag(
         "config.meta-labels",
         Value::Switch,
         "false",
-        "Add __meta_ecs_* labels to each target, for relabelling; Prometheus drops them afterwards",
+        "Add __meta_ecs_* labels to each target, for relabelling. Prometheus drops them afterwards.",
     ),
     flag(
         "config.describe-all",
         Value::Switch,
         "false",
-        "Describe every task at every refresh, and not, in a cluster of more than 100, a tenth of those that run",
+        "Describe every task at every refresh. By default, clusters of more than 100 tasks have a tenth of their running tasks described at each refresh.",
     ),
     flag(
         "config.cache",
         Value::Word(&["on", "off"]),
         "on",
-        "Keep what cannot change (task definitions, instance ids) beside the file for the next start, as .NAME.cache",
+        "Keep what cannot change (task definitions, EC2 instance IDs) across restarts, in .NAME.cache beside the file.",
     ),
     flag(
         "web.listen-address",
         Value::Text("[HOST]:PORT"),
         "",
-        "Address for metrics, health, HTTP service discovery and a status page; empty: none",
+        "Address on which to expose metrics, health, HTTP service discovery and a status page. Disabled if empty.",
     ),
-    flag("web.telemetry-path", Value::Text("PATH"), "/metrics", "Path of the metrics"),
+    flag("web.telemetry-path", Value::Text("PATH"), "/metrics", "Path under which to expose metrics."),
     flag(
         "explain",
         Value::SwitchOr(&["json"]),
         "false",
-        "Refresh once, print why each container is or is not a target, and exit; -explain=json for machines",
+        "Refresh once, print why each container is or is not a target, and exit. -explain=json prints JSON.",
     ),
     flag(
         "healthcheck",
         Value::Switch,
         "false",
-        "Ask the program at -web.listen-address whether it is healthy, and exit 0 or 1",
+        "Check the health of the program at -web.listen-address, and exit with 0 if it is healthy or 1 if not.",
     ),
-    flag("version", Value::Switch, "false", "Print the version and exit"),
+    flag("version", Value::Switch, "false", "Print the version and exit."),
 ];
 
 impl Flag {
-    /// The environment variable that gives its value where the command line does not.
+    /// Returns the environment variable that sets the flag if the command line does not.
     pub fn environment_variable(&self) -> String {
         format!("ECS_DISCOVERY_{}", self.name.to_ascii_uppercase().replace(['.', '-'], "_"))
     }
@@ -158,21 +178,21 @@ impl Flag {
     }
 }
 
-/// What the translation has to know of a flag.
+/// Returns how a flag takes its value; `None` for an unknown flag.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     let flag = FLAGS.iter().find(|flag| flag.name == name)?;
     Some(if matches!(flag.value, Value::Switch | Value::SwitchOr(_)) { Kind::Bool } else { Kind::Value })
 }
 
-/// The parser of the translated command line.
+/// Returns the parser of the translated command line.
 pub(super) fn command() -> Command {
     Command::new("ecs-discovery")
         .about("Finds the containers on Amazon ECS that export metrics and keeps a Prometheus file_sd file of them.")
         .after_help(
-            "Flags are Go's: -flag=value, --flag=value, -flag value; a switch is -flag or -flag=false.\n\
-             Each is also read from the environment, where the command line does not give it: ECS_DISCOVERY_ and\n\
-             its name in capitals, dots and dashes as underscores (ECS_DISCOVERY_CONFIG_CLUSTER).\n\
-             Credentials are found as by every AWS SDK: environment, profile, SSO, task role, instance role.",
+            "Flags may be written as -flag=value, --flag=value or -flag value; boolean flags as -flag or -flag=false.\n\
+             A flag that is not given is taken from the environment variable ECS_DISCOVERY_<FLAG>, in upper case and\n\
+             with underscores for dots and dashes, such as ECS_DISCOVERY_CONFIG_CLUSTER.\n\
+             Credentials are found as in every AWS SDK: environment, profile, SSO, task role, instance role.",
         )
         .help_template("{about}\n\nUsage: ecs-discovery [-FLAG=VALUE]...\n\nFlags:\n{options}{after-help}\n")
         .no_binary_name(true)
@@ -182,7 +202,7 @@ pub(super) fn command() -> Command {
         .args(FLAGS.iter().map(Flag::argument))
 }
 
-/// The help text, with the flags as they are written in Go's grammar.
+/// Returns the help text, with flags in Go's grammar.
 pub(super) fn help() -> String {
     command().render_help().to_string().replace("      --", "  -")
 }

@@ -1,11 +1,11 @@
-//! The grammar and the values of Go's `flag` package, which the original's command lines are written in.
+//! The grammar and the values of Go's `flag` package, in which the original's command lines are written.
 //!
-//! Sources: the documentation of Go's packages `flag`, `time` (`ParseDuration`) and `strconv`
-//! (`ParseBool`, `ParseInt` with base 0).
+//! Sources: the documentation of Go's packages `flag`, `time` (`ParseDuration`) and `strconv` (`ParseBool`, `ParseInt`
+//! with base 0).
 
 use std::time::Duration;
 
-/// What the translation has to know of a flag.
+/// How a flag takes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `-x` or `-x=V`, never `-x V`.
@@ -14,16 +14,16 @@ pub(super) enum Kind {
     Value,
 }
 
-/// A command line in one form: each flag with its value, in order.
+/// A translated command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Translated {
-    /// The flags and their values.
+    /// Each flag with its value, in order.
     Flags(Vec<(String, String)>),
-    /// Help was asked for before anything was wrong.
+    /// The help flag came before any error.
     Help,
 }
 
-/// Reads arguments in Go's grammar. `kind` tells of the flags that there are.
+/// Parses arguments in Go's grammar. `kind` returns the kind of a known flag.
 pub(super) fn translate(
     arguments: impl IntoIterator<Item = String>,
     kind: impl Fn(&str) -> Option<Kind>,
@@ -32,12 +32,12 @@ pub(super) fn translate(
     let mut flags: Vec<(String, String)> = Vec::new();
     while let Some(argument) = arguments.next() {
         let Some(flag) = argument.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
-            return Err(stray(&argument, flags.last().map(|(name, _)| name.as_str()), kind));
+            return Err(unexpected(&argument, flags.last().map(|(name, _)| name.as_str()), kind));
         };
         if flag == "-" {
             return match arguments.next() {
                 None => Ok(Translated::Flags(flags)),
-                Some(argument) => Err(stray(&argument, None, kind)),
+                Some(argument) => Err(unexpected(&argument, None, kind)),
             };
         }
         let flag = flag.strip_prefix('-').unwrap_or(flag);
@@ -60,41 +60,42 @@ pub(super) fn translate(
     Ok(Translated::Flags(flags))
 }
 
-/// Go stops at the first argument that is no flag, and the original ignored what followed.
-fn stray(argument: &str, last: Option<&str>, kind: impl Fn(&str) -> Option<Kind>) -> String {
+/// Returns the error for an argument that is not a flag. Go stops parsing there, and the original silently ignores the
+/// rest of the command line.
+fn unexpected(argument: &str, last: Option<&str>, kind: impl Fn(&str) -> Option<Kind>) -> String {
     match last.filter(|name| kind(name) == Some(Kind::Bool)) {
         Some(name) => format!(
-            "stray argument {argument:?}: -{name} is a switch and takes its value only as -{name}={argument} \
-             (the original silently ignored this and every flag after it)"
+            "unexpected argument {argument:?}: the value of the boolean flag -{name} must be written as -{name}={argument} \
+             (prometheus-ecs-discovery ignored this argument and all flags after it)"
         ),
         None => format!(
-            "stray argument {argument:?}: every argument is a flag \
-             (the original silently ignored this and every flag after it)"
+            "unexpected argument {argument:?}: expected a flag \
+             (prometheus-ecs-discovery ignored this argument and all flags after it)"
         ),
     }
 }
 
-/// `strconv.ParseBool`.
+/// Parses as `strconv.ParseBool`.
 pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("want true or false".into()),
+        _ => Err("expected true or false".into()),
     }
 }
 
-/// A boolean as text (`true`, `false`), or one of these words as it is.
+/// Returns a parser of booleans, which it normalises to `true` and `false`, and of these words.
 pub(super) fn bool_or(words: &'static [&'static str]) -> impl Fn(&str) -> Result<String, String> + Clone {
     move |text| match parse_bool(text) {
-        Ok(switched) => Ok(switched.to_string()),
+        Ok(value) => Ok(value.to_string()),
         Err(_) if words.contains(&text) => Ok(text.to_owned()),
         Err(error) => Err(format!("{error} or {}", words.join(" or "))),
     }
 }
 
-/// `strconv.ParseInt(text, 0, 64)`: decimal, `0x`, `0o`, `0` or `0b`, with `_` between digits.
+/// Parses as `strconv.ParseInt(text, 0, 64)`: decimal, `0x`, `0o`, `0` or `0b`, with `_` between digits.
 pub(super) fn parse_int(text: &str) -> Result<i64, String> {
-    const WANT: &str = "want a whole number";
+    const EXPECTED: &str = "expected an integer";
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -107,18 +108,18 @@ pub(super) fn parse_int(text: &str) -> Result<i64, String> {
         (_, [b'0', _, ..]) => (8, &lower[1..]),
         _ => (10, lower.as_str()),
     };
-    // An underscore may stand after the base's prefix and between digits.
+    // An underscore may follow the base prefix, and separate digits.
     let body = if radix == 10 { body } else { body.strip_prefix('_').unwrap_or(body) };
-    let well_spaced = !body.is_empty() && body.split('_').all(|part| !part.is_empty());
+    let valid_underscores = !body.is_empty() && body.split('_').all(|part| !part.is_empty());
     let number: String = body.chars().filter(|c| *c != '_').collect();
-    if !well_spaced || !number.chars().all(|c| c.is_digit(radix)) {
-        return Err(WANT.into());
+    if !valid_underscores || !number.chars().all(|c| c.is_digit(radix)) {
+        return Err(EXPECTED.into());
     }
     let sign = if negative { "-" } else { "" };
-    i64::from_str_radix(&format!("{sign}{number}"), radix).map_err(|_| format!("{WANT} of 64 bits"))
+    i64::from_str_radix(&format!("{sign}{number}"), radix).map_err(|_| format!("{EXPECTED} of 64 bits"))
 }
 
-/// Nanoseconds in each of Go's units; both micro signs of Unicode are one.
+/// Go's units in nanoseconds. Unicode has two micro signs.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -130,14 +131,14 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// `time.ParseDuration`, for durations above zero.
+/// Parses as `time.ParseDuration`, for positive durations.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    const WANT: &str = "want a duration such as 30s, 1m0s or 1.5h";
-    let nanoseconds = nanoseconds(text).ok_or(WANT)?;
+    const EXPECTED: &str = "expected a duration such as 30s, 1m0s or 1.5h";
+    let nanoseconds = nanoseconds(text).ok_or(EXPECTED)?;
     if nanoseconds <= 0 {
-        return Err("want a duration above zero".into());
+        return Err("expected a positive duration".into());
     }
-    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| WANT.into())
+    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| EXPECTED.into())
 }
 
 fn nanoseconds(text: &str) -> Option<i64> {
@@ -164,14 +165,14 @@ fn nanoseconds(text: &str) -> Option<i64> {
     i64::try_from(signed).ok()
 }
 
-/// `12`, `12.5`, `.5` or `12.` of a unit. What of the fraction is less than a nanosecond is cut off.
+/// Parses `12`, `12.5`, `.5` or `12.` of a unit, rounded down to nanoseconds.
 fn scaled(number: &str, scale: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    // 3.6e12 nanoseconds to an hour: more digits than these cannot matter.
+    // An hour has 3.6e12 nanoseconds, so that further digits make no difference.
     let fraction = &fraction[..fraction.len().min(15)];
     let parts = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()? };
     let fraction = parts * u128::from(scale) / 10_u128.pow(u32::try_from(fraction.len()).ok()?);
@@ -192,7 +193,7 @@ mod tests {
         }
     }
 
-    fn read(arguments: &[&str]) -> Result<Translated, String> {
+    fn translated(arguments: &[&str]) -> Result<Translated, String> {
         translate(arguments.iter().map(ToString::to_string), kind)
     }
 
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grammar_accepts_what_go_accepts() {
+    fn accepts_gos_grammar() {
         for (arguments, expected) in [
             (&["-v=1"][..], &[("v", "1")][..]),
             (&["--v=1"], &[("v", "1")]),
@@ -218,15 +219,15 @@ mod tests {
             (&["-v=1", "--"], &[("v", "1")]),
             (&[], &[]),
         ] {
-            assert_eq!(read(arguments), flags(expected), "{arguments:?}");
+            assert_eq!(translated(arguments), flags(expected), "{arguments:?}");
         }
         for help in ["-h", "--h", "-help", "--help", "-help=x"] {
-            assert_eq!(read(&["-v=1", help, "-nonsense"]), Ok(Translated::Help), "{help}");
+            assert_eq!(translated(&["-v=1", help, "-unknown"]), Ok(Translated::Help), "{help}");
         }
     }
 
     #[test]
-    fn the_grammar_refuses_the_rest_and_says_why() {
+    fn rejects_other_grammar_with_a_reason() {
         for (arguments, expected) in [
             (&["-x"][..], "unknown flag: -x"),
             (&["-x", "-h"], "unknown flag: -x"),
@@ -234,19 +235,19 @@ mod tests {
             (&["---v=1"], "bad flag syntax"),
             (&["-=1"], "bad flag syntax"),
             (&["--=1"], "bad flag syntax"),
-            (&["-v=1", "stray"], "every argument is a flag"),
-            (&["-"], "every argument is a flag"),
-            (&[""], "every argument is a flag"),
-            (&["--", "-v=1"], "every argument is a flag"),
-            (&["-b", "true", "-v=1"], "takes its value only as -b=true"),
+            (&["-v=1", "stray"], "expected a flag"),
+            (&["-"], "expected a flag"),
+            (&[""], "expected a flag"),
+            (&["--", "-v=1"], "expected a flag"),
+            (&["-b", "true", "-v=1"], "must be written as -b=true"),
         ] {
-            let error = read(arguments).unwrap_err();
+            let error = translated(arguments).unwrap_err();
             assert!(error.contains(expected), "{arguments:?}: {error}");
         }
     }
 
     #[test]
-    fn integers_are_gos() {
+    fn parses_integers_as_go_does() {
         for (text, expected) in [
             ("0", Some(0)),
             ("10", Some(10)),
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_gos() {
+    fn parses_durations_as_go_does() {
         let (ns, s) = (1, 1_000_000_000);
         for (text, expected) in [
             ("1m0s", Some(60 * s)),
@@ -315,20 +316,20 @@ mod tests {
             assert_eq!(nanoseconds(text), expected, "{text:?}");
         }
         assert_eq!(parse_duration("15s"), Ok(Duration::from_secs(15)));
-        for refused in ["0", "0s", "-1s", "x"] {
-            assert!(parse_duration(refused).is_err(), "{refused}");
+        for invalid in ["0", "0s", "-1s", "x"] {
+            assert!(parse_duration(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn booleans_are_gos() {
+    fn parses_booleans_as_go_does() {
         for (text, expected) in [("1", Some(true)), ("True", Some(true)), ("F", Some(false)), ("yes", None), ("", None)]
         {
             assert_eq!(parse_bool(text).ok(), expected, "{text:?}");
         }
     }
 
-    /// A flag, and one of the spellings that Go takes for it.
+    /// Generates a flag with one of the spellings that Go accepts.
     fn spelled() -> impl Strategy<Value = ((String, String), Vec<String>)> {
         let value = ("[vw]", any::<String>(), any::<bool>(), any::<bool>()).prop_map(|(name, value, two, apart)| {
             let dashes = if two { "--" } else { "-" };
@@ -347,13 +348,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_spelling_means_the_same(flags in proptest::collection::vec(spelled(), 0..6)) {
+        fn every_spelling_has_the_same_meaning(flags in proptest::collection::vec(spelled(), 0..6)) {
             let (meant, spelled): (Vec<_>, Vec<_>) = flags.into_iter().unzip();
             prop_assert_eq!(translate(spelled.concat(), kind), Ok(Translated::Flags(meant)));
         }
 
         #[test]
-        fn no_argument_is_a_panic(arguments: Vec<String>, text: String) {
+        fn never_panics(arguments: Vec<String>, text: String) {
             let _ = (translate(arguments, kind), parse_int(&text), nanoseconds(&text));
         }
     }

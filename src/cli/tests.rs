@@ -1,6 +1,15 @@
-//! Command lines, accepted and refused.
+//! Valid and invalid command lines.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::settings::{label_filter, output};
 use super::*;
+use crate::config::{
+    AwsConfig, Clusters, Details, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule, RefreshConfig, Role,
+    Rules,
+};
+use crate::file_sd::Format;
 
 fn parsed(arguments: &[&str]) -> Result<Parsed, String> {
     in_environment(&[], arguments)
@@ -48,7 +57,7 @@ fn the_defaults_are_the_originals() {
 }
 
 #[test]
-fn the_command_of_the_vendors_guide_is_read() {
+fn accepts_the_command_of_the_vendors_guide() {
     let config = accepted(&["-config.cluster=prod", "-config.write-to=/output/ecs_file_sd.yml"]);
     assert_eq!(config.aws.clusters, Clusters::Named(vec!["prod".into()]));
     assert_eq!(config.output, Output::File { path: "/output/ecs_file_sd.yml".into(), format: Format::Yaml });
@@ -56,7 +65,7 @@ fn the_command_of_the_vendors_guide_is_read() {
 }
 
 #[test]
-fn the_cache_is_beside_the_file_or_nowhere() {
+fn the_cache_is_beside_the_file_unless_disabled() {
     for arguments in [["-config.cache=off", "-config.write-to=a.yml"], ["-config.cache=on", "-config.write-to=-"]] {
         assert_eq!(accepted(&arguments).aws.cache, None, "{arguments:?}");
     }
@@ -64,7 +73,7 @@ fn the_cache_is_beside_the_file_or_nowhere() {
 }
 
 #[test]
-fn every_flag_is_read() {
+fn every_flag_takes_effect() {
     let config = accepted(&[
         "-config.cluster=a, b,,arn:aws:ecs:r:1:cluster/c,arn:aws:ecs:r:1:cluster/a,b",
         "-config.write-to=-",
@@ -74,7 +83,7 @@ fn every_flag_is_read() {
         "-config.role-arn=arn:aws:iam::1:role/r",
         "-config.external-id=x",
         "-config.meta-labels",
-        "-web.listen-address=:9779",
+        "-web.listen-address=:10779",
         "-web.telemetry-path=/m",
         "-config.server-name-label=S",
         "-config.job-name-label=J",
@@ -103,7 +112,7 @@ fn every_flag_is_read() {
     let filter = Some(LabelFilter { name: "TEAM".into(), value: Some("a=b".into()) });
     assert_eq!(config.rules.ports, PortRule::Label { name: String::new(), filter });
     assert_eq!(config.rules.server_name_label + &config.rules.path_label + &config.rules.scheme_label, "SPC");
-    let listen = ListenAddress { host: None, port: 9779 };
+    let listen = ListenAddress { host: None, port: 10779 };
     let web = config.web.unwrap();
     assert_eq!((web.listen, web.telemetry_path), (listen, "/m".into()));
     assert!(web.flags.contains(&("config.external-id", "(set)".into())), "{:?}", web.flags);
@@ -129,34 +138,46 @@ fn the_last_of_a_repeated_flag_wins() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line_with_usage() {
+fn errors_are_one_line_and_the_usage() {
     for (arguments, expected) in [
         (&["-config.clutser=x"][..], "unknown flag: -config.clutser"),
         (&["-config.cluster"], "flag needs an argument: -config.cluster"),
-        (&["-config.scrape-interval=0"], "bad value \"0\" for -config.scrape-interval: want a duration above zero"),
-        (&["-config.scrape-interval=-1m"], "want a duration above zero"),
-        (&["-config.scrape-interval=60"], "bad value \"60\" for -config.scrape-interval: want a duration such as"),
-        (&["-config.scrape-interval="], "bad value \"\" for -config.scrape-interval"),
-        (&["-config.scrape-times=x"], "bad value \"x\" for -config.scrape-times: want a whole number"),
-        (&["-config.dynamic-port-detection=yes"], "bad value \"yes\" for -config.dynamic-port-detection: want true or"),
+        (
+            &["-config.scrape-interval=0"],
+            "invalid value \"0\" for -config.scrape-interval: expected a positive duration",
+        ),
+        (&["-config.scrape-interval=-1m"], "expected a positive duration"),
+        (
+            &["-config.scrape-interval=60"],
+            "invalid value \"60\" for -config.scrape-interval: expected a duration such as",
+        ),
+        (&["-config.scrape-interval="], "invalid value \"\" for -config.scrape-interval"),
+        (&["-config.scrape-times=x"], "invalid value \"x\" for -config.scrape-times: expected an integer"),
+        (
+            &["-config.dynamic-port-detection=yes"],
+            "invalid value \"yes\" for -config.dynamic-port-detection: expected true or",
+        ),
         (
             &["-config.dynamic-port-detection", "true", "-config.cluster=x"],
-            "only as -config.dynamic-port-detection=true",
+            "must be written as -config.dynamic-port-detection=true",
         ),
-        (&["-config.cluster=,"], "a list without a cluster"),
-        (&["-config.write-to="], "for -config.write-to: want a path"),
-        (&["-config.filter-label==x"], "want NAME or NAME=VALUE"),
-        (&["-log.level=loud"], "bad value \"loud\" for -log.level: want one of error, warn, info, debug"),
-        (&["-log.format="], "for -log.format: want one of logfmt, json"),
-        (&["-config.external-id=x"], "which is not given"),
-        (&["-healthcheck"], "-healthcheck needs -web.listen-address"),
-        (&["-explain=yaml"], "bad value \"yaml\" for -explain: want true or false or json"),
-        (&["-explain", "json"], "takes its value only as -explain=json"),
-        (&["-web.listen-address=9779"], "want :PORT or HOST:PORT"),
-        (&["-web.listen-address=::1:9779"], "want :PORT or HOST:PORT"),
-        (&["-web.listen-address=:99999"], "want :PORT or HOST:PORT"),
-        (&["-web.telemetry-path=metrics"], "want a path such as /metrics"),
-        (&["prod"], "stray argument \"prod\""),
+        (&["-config.cluster=,"], "expected at least one cluster"),
+        (&["-config.write-to="], "for -config.write-to: expected a path"),
+        (&["-config.filter-label==x"], "expected NAME or NAME=VALUE"),
+        (
+            &["-log.level=loud"],
+            "invalid value \"loud\" for -log.level: expected one of error, warn, info, debug, trace",
+        ),
+        (&["-log.format="], "for -log.format: expected one of logfmt, json"),
+        (&["-config.external-id=x"], "-config.external-id requires -config.role-arn"),
+        (&["-healthcheck"], "-healthcheck requires -web.listen-address"),
+        (&["-explain=yaml"], "invalid value \"yaml\" for -explain: expected true or false or json"),
+        (&["-explain", "json"], "must be written as -explain=json"),
+        (&["-web.listen-address=10779"], "expected :PORT or HOST:PORT"),
+        (&["-web.listen-address=::1:10779"], "expected :PORT or HOST:PORT"),
+        (&["-web.listen-address=:99999"], "expected :PORT or HOST:PORT"),
+        (&["-web.telemetry-path=metrics"], "expected an unused path such as /metrics"),
+        (&["prod"], "unexpected argument \"prod\""),
     ] {
         let error = parsed(arguments).unwrap_err();
         let lines: Vec<&str> = error.lines().collect();
@@ -166,7 +187,7 @@ fn what_is_wrong_is_said_in_one_line_with_usage() {
 }
 
 #[test]
-fn help_lists_every_flag_and_version_the_version() {
+fn help_lists_every_flag_and_version_prints_the_version() {
     for asked in ["-h", "-help", "--help"] {
         let Ok(Parsed::Print(help)) = parsed(&[asked]) else { panic!("{asked}") };
         for flag in FLAGS {
@@ -181,14 +202,14 @@ fn help_lists_every_flag_and_version_the_version() {
 }
 
 #[test]
-fn a_path_decides_where_the_targets_go() {
-    assert_eq!(output("a/b.json", false), Ok(Output::File { path: "a/b.json".into(), format: Format::Json }));
-    assert_eq!(output("/dev/stdout", false), Ok(Output::Stdout));
-    assert_eq!(output("", true), Ok(Output::Nowhere));
+fn the_path_decides_the_output() {
+    assert_eq!(output("a/b.json"), Output::File { path: "a/b.json".into(), format: Format::Json });
+    assert_eq!(output("/dev/stdout"), Output::Stdout);
+    assert_eq!(output(""), Output::Nowhere);
 }
 
 #[test]
-fn the_environment_gives_what_the_command_line_does_not() {
+fn the_environment_sets_flags_that_the_command_line_does_not() {
     let variables = [
         ("ECS_DISCOVERY_CONFIG_CLUSTER", "prod"),
         ("ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "15s"),
@@ -199,11 +220,14 @@ fn the_environment_gives_what_the_command_line_does_not() {
     assert_eq!(config.refresh.interval, Duration::from_secs(30), "the flag wins");
     assert_eq!(config.rules.ports, PortRule::OnlyPublished);
     let error = in_environment(&[("ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "x")], &[]).unwrap_err();
-    assert!(error.contains("bad value \"x\" for ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL: want a duration"), "{error}");
+    assert!(
+        error.contains("invalid value \"x\" for ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL: expected a duration"),
+        "{error}"
+    );
 }
 
 #[test]
-fn other_things_can_be_asked_for() {
+fn parses_other_commands() {
     for (arguments, format) in [
         (&["-explain"][..], ExplainFormat::Text),
         (&["-explain=true"], ExplainFormat::Text),
@@ -212,6 +236,6 @@ fn other_things_can_be_asked_for() {
         assert!(matches!(parsed(arguments), Ok(Parsed::Explain(_, asked)) if asked == format), "{arguments:?}");
     }
     assert!(matches!(parsed(&["-explain=false"]), Ok(Parsed::Run(_))));
-    let listen = ListenAddress { host: Some("::1".into()), port: 9779 };
-    assert_eq!(parsed(&["-healthcheck", "-web.listen-address=[::1]:9779"]), Ok(Parsed::HealthCheck(listen)));
+    let listen = ListenAddress { host: Some("::1".into()), port: 10779 };
+    assert_eq!(parsed(&["-healthcheck", "-web.listen-address=[::1]:10779"]), Ok(Parsed::HealthCheck(listen)));
 }

@@ -1,4 +1,4 @@
-//! Prometheus's file_sd format: target groups, to bytes and back.
+//! Prometheus's file_sd format: writing and parsing target groups.
 //!
 //! Equal groups give equal bytes. Format: Prometheus documentation, "Configuration", `<file_sd_config>`.
 
@@ -15,41 +15,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::{Shared, Strings};
 
-/// How a file is written. Prometheus picks the format by the end of the file's name.
+/// The format of a file, which Prometheus tells from the end of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For `.yml`, `.yaml` and everything else.
+    /// For `.yml`, `.yaml` and every other name.
     Yaml,
     /// For `.json`.
     Json,
 }
 
 impl Format {
-    /// The format in which Prometheus reads a file of this name.
+    /// Returns the format in which Prometheus reads a file of this name.
     pub fn of(path: &Path) -> Self {
         let json = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
         if json { Self::Json } else { Self::Yaml }
     }
 }
 
-/// How many bytes of YAML are read at a time, at least.
+/// The least number of bytes of YAML that are parsed at a time.
 const PART: usize = 64 << 10;
 
-/// Targets, and the labels that they share.
+/// Targets with the labels that they share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetGroup {
-    /// `host:port` each; ours have one to a group.
+    /// `host:port` each; our groups have one each.
     pub targets: Vec<Shared>,
-    /// The labels of each of them.
+    /// The labels of each target.
     #[serde(default)]
     pub labels: Labels,
 }
 
 impl Ord for TargetGroup {
     fn cmp(&self, other: &Self) -> Ordering {
-        // By task and container, which come first among the labels, and by address last: a group keeps
-        // its place when an address changes, and a file its diff.
+        // The labels begin with the task and the container; the address comes last. So a group stays in its place
+        // when its address changes, and diffs of the file are small.
         (&self.labels, &self.targets).cmp(&(&other.labels, &other.targets))
     }
 }
@@ -60,22 +60,22 @@ impl PartialOrd for TargetGroup {
     }
 }
 
-/// Labels in the order in which they are written. A copy shares them.
+/// Labels in the order in which they are written. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(Arc<[(Shared, Shared)]>);
 
 impl Labels {
-    /// The same labels, with texts that others have as well held once.
+    /// Returns the same labels with their strings shared.
     fn shared(&self, strings: &mut Strings) -> Self {
         self.iter().map(|(name, value)| (strings.share(name), strings.share(value))).collect()
     }
 
-    /// The value of a label.
+    /// Returns the value of a label.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
     }
 
-    /// Each label in order.
+    /// Returns each label in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -99,9 +99,9 @@ impl Serialize for Labels {
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+        struct LabelsVisitor;
 
-        impl<'de> Visitor<'de> for InOrder {
+        impl<'de> Visitor<'de> for LabelsVisitor {
             type Value = Labels;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,11 +117,11 @@ impl<'de> Deserialize<'de> for Labels {
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(LabelsVisitor)
     }
 }
 
-/// Writes the groups as a file, group by group. Never empty: where there is nothing it says `[]`.
+/// Writes the groups, one by one. No groups are written as `[]`, so that a file is never empty.
 pub fn write(groups: &[TargetGroup], format: Format, out: &mut dyn io::Write) -> io::Result<()> {
     match format {
         Format::Yaml => yaml::write(groups, out),
@@ -132,44 +132,44 @@ pub fn write(groups: &[TargetGroup], format: Format, out: &mut dyn io::Write) ->
     }
 }
 
-/// The groups as the bytes of a file.
+/// Returns the groups as the bytes of a file.
 pub fn render(groups: &[TargetGroup], format: Format) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // Memory has nothing that can fail, and an unfinished file must not go on.
+    // Writing to memory cannot fail, and an incomplete file must not be used.
     #[allow(clippy::expect_used)]
-    write(groups, format, &mut bytes).expect("strings can be written to memory");
+    write(groups, format, &mut bytes).expect("writing to memory cannot fail");
     bytes
 }
 
-/// Reads what [`write()`] or the original program wrote, strictly: a field that Prometheus does not know
-/// is an error. An empty file has no groups.
+/// Parses what [`write()`] or the original program wrote. As in Prometheus, an unknown field is an error, and an empty
+/// file has no groups.
 pub fn parse(bytes: &[u8], format: Format) -> Result<Vec<TargetGroup>, String> {
     let mut strings = Strings::default();
-    let held_once = |mut groups: Vec<TargetGroup>| {
+    let share = |mut groups: Vec<TargetGroup>| {
         groups.iter_mut().for_each(|group| group.labels = group.labels.shared(&mut strings));
         groups
     };
     match format {
-        Format::Yaml => in_parts(bytes, PART, held_once).or_else(|_| yaml_groups(bytes)),
+        Format::Yaml => in_parts(bytes, PART, share).or_else(|_| yaml_groups(bytes)),
         Format::Json if bytes.trim_ascii().is_empty() => Ok(Vec::new()),
-        Format::Json => serde_json::from_slice(bytes).map(held_once).map_err(one_line),
+        Format::Json => serde_json::from_slice(bytes).map(share).map_err(one_line),
     }
 }
 
-/// Reads a list part by part: the reader holds all of a document at once, in several times its size.
+/// Parses a list part by part, since the parser takes several times the memory of the document that it is given.
 fn in_parts(
     bytes: &[u8],
     size: usize,
-    mut each: impl FnMut(Vec<TargetGroup>) -> Vec<TargetGroup>,
+    mut share: impl FnMut(Vec<TargetGroup>) -> Vec<TargetGroup>,
 ) -> Result<Vec<TargetGroup>, String> {
     let mut all = Vec::new();
     for part in yaml::parts(bytes, size) {
-        // With markers of documents in it a part is no list, whatever it is by itself.
-        let marks = |line: &[u8]| line.starts_with(b"---") || line.starts_with(b"...");
-        if !part.starts_with(b"- ") || part.split(|byte| *byte == b'\n').any(marks) {
-            return Err("it is not a list alone".into());
+        // A document marker ends the list, so that the parts after it would be parsed on their own.
+        let is_marker = |line: &[u8]| line.starts_with(b"---") || line.starts_with(b"...");
+        if !part.starts_with(b"- ") || part.split(|byte| *byte == b'\n').any(is_marker) {
+            return Err("more than one list".into());
         }
-        all.append(&mut each(yaml_groups(part)?));
+        all.append(&mut share(yaml_groups(part)?));
     }
     Ok(all)
 }
@@ -194,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_empty_list() {
+    fn no_groups_are_an_empty_list() {
         assert_eq!(render(&[], Format::Yaml), b"[]\n");
         assert_eq!(render(&[], Format::Json), b"[]\n");
         assert_eq!([Format::Yaml, Format::Json].map(|format| parse(b"\n", format)), [Ok(vec![]), Ok(vec![])]);
     }
 
     #[test]
-    fn a_group_reads_like_the_originals() {
+    fn a_group_looks_like_the_originals() {
         let groups = [group("10.0.0.1:9102", &[("task_arn", "arn:aws:ecs:r:a:task/c/1"), ("task_revision", "3")])];
         assert_eq!(
             String::from_utf8(render(&groups, Format::Yaml)).unwrap(),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_alone_is_not_read_in_parts() {
+    fn parses_in_parts_only_a_single_list() {
         for text in
             ["[]\n- targets: [a]", "- targets: [a]\n...\n- targets: [a]", "# note\n- targets: [a]", "- targets: *a"]
         {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_list_of_groups_is_refused() {
+    fn rejects_what_is_not_a_list_of_groups() {
         for text in [
             "targets: []",
             "- target: [a]",
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_decides_the_format() {
+    fn the_file_name_decides_the_format() {
         for (name, format) in
             [("a.json", Format::Json), ("a.JSON", Format::Json), ("a.yml", Format::Yaml), ("json", Format::Yaml)]
         {
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Texts that YAML could take for something else, among any text.
+    /// Generates any text, and text that YAML could take for something else.
     fn text() -> impl Strategy<Value = String> {
         prop_oneof![
             any::<String>(),
@@ -259,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_list_is_read_in_parts_as_it_is_read_whole(
+        fn parsing_in_parts_equals_parsing_at_once(
             lines in vec(
                 proptest::sample::select(
                     &[
@@ -278,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_rendered_is_read_back_the_same(
+        fn parses_what_it_renders(
             groups in vec((text(), vec(text(), 0..4)), 0..4),
             json: bool,
         ) {

@@ -1,21 +1,21 @@
-//! Which host to write: the server name docker label's, or an IP address.
+//! The host of a target: the server name docker label, or an IP address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::inventory::Family;
 
-/// A host as it stands before the `:port` of a target.
+/// A host, displayed as before the `:port` of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
-    /// An address; IPv6 is written in brackets.
+    /// An address; IPv6 is displayed in brackets.
     Address(IpAddr),
     /// A host name.
     Name(String),
 }
 
 impl Host {
-    /// The host's address family, where it is known.
+    /// Returns the host's address family; `None` for a name.
     pub(super) fn family(&self) -> Option<Family> {
         match self {
             Self::Address(address) => Some((*address).into()),
@@ -34,9 +34,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// Reads the server name docker label. Trailing slashes are cut off, as the original did; nothing left
-/// means that there is no server name. Any text that is no host is an error, since Prometheus would
-/// refuse or misread the target.
+/// Parses the server name docker label. Trailing slashes are cut off, as the original does, and an empty remainder means
+/// no server name. An invalid host is an error, since Prometheus would reject or misread the target.
 pub(super) fn server_name(label: &str) -> Result<Option<Host>, ()> {
     let text = label.trim().trim_end_matches('/').trim_end();
     if text.is_empty() {
@@ -52,8 +51,8 @@ pub(super) fn server_name(label: &str) -> Result<Option<Host>, ()> {
     if is_host_name(text) { Ok(Some(Host::Name(text.to_owned()))) } else { Err(()) }
 }
 
-/// A host name as resolvers take it: RFC 1123, and underscores, which private DNS zones do use. A last
-/// label of digits alone would make it a (broken) IPv4 address.
+/// Returns whether resolvers accept the text as a host name: RFC 1123, plus underscores, which private DNS zones use. A
+/// last label of digits only would make it an (invalid) IPv4 address.
 fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let labels_fit = name.split('.').all(|label| {
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_name_is_a_host_or_nothing() {
+    fn parses_server_names() {
         for (label, expected) in [
             ("app.internal", Ok(Some("app.internal"))),
             ("app.internal/", Ok(Some("app.internal"))),
@@ -101,8 +100,8 @@ mod tests {
             ("12345", Err(())),
             ("a\nb", Err(())),
         ] {
-            let read = server_name(label).map(|host| host.map(|host| host.to_string()));
-            assert_eq!(read, expected.map(|host| host.map(String::from)), "{label:?}");
+            let parsed = server_name(label).map(|host| host.map(|host| host.to_string()));
+            assert_eq!(parsed, expected.map(|host| host.map(String::from)), "{label:?}");
         }
         assert_eq!(server_name(&"a".repeat(64)), Err(()));
         assert_eq!(server_name(&vec!["a"; 128].join(".")), Err(()));
@@ -110,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_host_never_spoils_the_target(label: String) {
+        fn any_accepted_host_makes_a_valid_target(label: String) {
             if let Ok(Some(host)) = server_name(&label) {
                 let host = host.to_string();
                 let colons = host.matches(':').count();
@@ -120,7 +119,7 @@ mod tests {
         }
 
         #[test]
-        fn every_address_is_a_server_name(address: IpAddr) {
+        fn accepts_every_ip_address(address: IpAddr) {
             prop_assert_eq!(server_name(&address.to_string()), Ok(Some(Host::Address(address))));
         }
     }

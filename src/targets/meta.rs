@@ -1,45 +1,43 @@
 //! `__meta_ecs_*` labels, for relabelling: Prometheus drops them afterwards.
 //!
-//! Where Prometheus's own ECS discovery has a name for it, that name and its meaning are taken (Prometheus
-//! documentation, "Configuration", `<aws_sd_config>`, role ecs), so that relabelling rules work with both.
-//! What would take further calls is absent: `service_status`, `tag_cluster_*`, `tag_service_*`, `public_ip`.
+//! Names and meanings are those of Prometheus's own ECS discovery where it has them (Prometheus documentation,
+//! "Configuration", `<aws_sd_config>`, role ecs), so that relabelling rules work with both. Labels that would take
+//! further calls are absent: `service_status`, `tag_cluster_*`, `tag_service_*`, `public_ip`.
 
 use std::collections::BTreeMap;
 
-use super::{Endpoint, LabelSource, task_address};
-use crate::inventory::{Instance, InstanceDetails, Shared, TaskDetails};
+use super::labels::LabelSource;
+use super::plan::task_address;
+use crate::inventory::{InstanceDetails, Shared, TaskDetails};
 
-/// What AWS puts before a service's name in a task's group.
+/// The prefix of a service's name in a task's group.
 const SERVICE_GROUP: &str = "service:";
 
-/// YAML takes keys of up to 1,024 characters in this form; a longer one would cost the whole file.
+/// The longest label name in bytes. YAML limits the keys of a block mapping to 1,024 characters, and a longer one would
+/// make the whole file invalid.
 const LONGEST_NAME: usize = 1_000;
 
-/// The meta labels of one target, in the order of their names.
-pub(super) fn labels(
-    source: &LabelSource<'_>,
-    endpoint: &Endpoint<'_>,
-    instance: Option<&Instance>,
-) -> impl Iterator<Item = (String, Shared)> {
+/// Returns the meta labels of one target, sorted by name.
+pub(super) fn labels(source: &LabelSource<'_>) -> impl Iterator<Item = (String, Shared)> + use<> {
     let mut meta = Meta::default();
     of_task(&mut meta, source);
     if let Some(details) = &source.task.details {
         of_details(&mut meta, details);
     }
-    of_container(&mut meta, source, endpoint);
-    let address = match instance {
+    of_container(&mut meta, source);
+    let address = match source.instance {
         Some(instance) => Some(instance.address),
         None => task_address(source.task, source.container),
     };
     meta.put("ip_address", address.map(|address| address.to_string().into()));
-    if let Some(details) = instance.and_then(|instance| instance.details.as_deref()) {
+    if let Some(details) = source.instance.and_then(|instance| instance.details.as_deref()) {
         of_instance(&mut meta, details);
     }
     meta.0.into_iter()
 }
 
-/// Labels by name. Of two that sanitising makes one, the first to be put stays: AWS's own come first, and
-/// tags and docker labels in the order of their keys.
+/// Labels by name. If sanitising makes two names equal, the first label stays: AWS's own come first, then tags and
+/// docker labels in the order of their keys.
 #[derive(Default)]
 struct Meta(BTreeMap<String, Shared>);
 
@@ -53,7 +51,7 @@ impl Meta {
         }
     }
 
-    /// A label for each pair, its key made fit for a label name.
+    /// Puts a label for each pair, with its key sanitised.
     fn put_all<'a>(&mut self, prefix: &str, pairs: impl IntoIterator<Item = (&'a Shared, &'a Shared)>) {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         pairs.sort_unstable();
@@ -64,7 +62,7 @@ impl Meta {
 }
 
 fn of_task(meta: &mut Meta, source: &LabelSource<'_>) {
-    let (task, definition) = (source.task, source.plan.task);
+    let (task, definition) = (source.task, source.plan.definition);
     let cluster_arn = source.cluster_arn();
     let cluster = cluster_arn.as_deref().and_then(|arn| arn.rsplit_once(":cluster/")).map(|(_, name)| name.into());
     let service = task.group.as_deref().and_then(|group| group.strip_prefix(SERVICE_GROUP));
@@ -95,11 +93,11 @@ fn of_details(meta: &mut Meta, details: &TaskDetails) {
     meta.put_all("tag_task_", details.tags.iter().map(|(key, value)| (key, value)));
 }
 
-fn of_container(meta: &mut Meta, source: &LabelSource<'_>, endpoint: &Endpoint<'_>) {
-    let definition = source.plan.container;
+fn of_container(meta: &mut Meta, source: &LabelSource<'_>) {
+    let definition = source.plan.container_definition;
     meta.put("container_name", Some(source.container.name.clone()));
     meta.put("container_image", definition.image.clone());
-    meta.put("container_port", Some(endpoint.container_port.to_string().into()));
+    meta.put("container_port", Some(source.endpoint.container_port.to_string().into()));
     meta.put_all("container_label_", &definition.docker_labels);
 }
 
@@ -112,7 +110,7 @@ fn of_instance(meta: &mut Meta, details: &InstanceDetails) {
     meta.put_all("tag_ec2_", details.tags.iter().map(|(key, value)| (key, value)));
 }
 
-/// As Prometheus does it: every character outside `[a-zA-Z0-9_]` becomes an underscore.
+/// Replaces every character outside `[a-zA-Z0-9_]` with an underscore, as Prometheus does.
 fn sanitised(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colliding_names_are_settled_by_their_keys() {
+    fn equal_names_go_to_the_first_key() {
         let pair = |key: &str, value: &str| (Shared::from(key), Shared::from(value));
         let mut meta = Meta::default();
         let tags = [pair("a-b", "dash"), pair("a.b", "dot"), pair("a b", "blank"), pair("é", "accent")];

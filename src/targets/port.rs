@@ -1,18 +1,18 @@
-//! Which ports to scrape: what the port docker label says, and where a container's ports are published.
+//! The port of a target: parsing the port docker label, and finding the host port that a container port is published at.
 
 use crate::inventory::{Binding, Family};
 
-/// One item of the port docker label: `port[/path]`.
+/// An item of the port docker label: `PORT[/PATH]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Item<'a> {
-    /// The container's port.
+    /// The container port.
     pub(super) port: u16,
-    /// The metrics path, with its slash, where the item names one.
+    /// The metrics path, with its leading slash.
     pub(super) path: Option<&'a str>,
 }
 
-/// Reads the port docker label: items with commas between them, blanks around them ignored. An item that
-/// is no port is an error of its own, with its text.
+/// Parses the port docker label: comma-separated items, with surrounding blanks ignored. Each invalid item is an error
+/// of its own that holds its text.
 pub(super) fn items(label: &str) -> impl Iterator<Item = Result<Item<'_>, &str>> {
     label.split(',').map(str::trim).map(|text| item(text).ok_or(text))
 }
@@ -22,7 +22,7 @@ fn item(text: &str) -> Option<Item<'_>> {
         Some(slash) => (text[..slash].trim_end(), Some(&text[slash..])),
         None => (text, None),
     };
-    // `u16` takes a plus sign and leading zeros, as the original's parser did.
+    // `u16` accepts a plus sign and leading zeros, as the original's parser does.
     let port = port.parse().ok().filter(|port| *port != 0)?;
     Some(Item { port, path })
 }
@@ -30,15 +30,15 @@ fn item(text: &str) -> Option<Item<'_>> {
 /// Where a container's port is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HostPort {
-    /// At the same number, whatever the address.
+    /// At the same port of any address.
     Same(u16),
-    /// Where it is published; IPv4 and IPv6 may differ.
+    /// At published ports, which may differ between IPv4 and IPv6.
     Published { v4: Option<u16>, v6: Option<u16> },
 }
 
 impl HostPort {
-    /// Looks a port up among a container's bindings. Bindings come in random order and may repeat a port:
-    /// the lowest host port is taken, so that equal worlds give equal files.
+    /// Looks a port up in a container's bindings. AWS returns bindings in random order and may repeat a port: the
+    /// lowest host port is taken, so that equal snapshots give equal files.
     pub(super) fn published(container_port: u16, bindings: &[Binding]) -> Option<Self> {
         let lowest = |family| {
             bindings
@@ -53,7 +53,7 @@ impl HostPort {
         }
     }
 
-    /// The port at an address of this family. For a name, whose family is not known, IPv4 comes first.
+    /// Returns the port at an address of this family. For a name, whose family is not known, IPv4 comes first.
     pub(super) fn at(self, family: Option<Family>) -> Option<u16> {
         match (self, family) {
             (Self::Same(port), _) => Some(port),
@@ -64,8 +64,8 @@ impl HostPort {
     }
 }
 
-/// The only container port that is published, or how many are. A range counts with each of its ports;
-/// rows of one port for both address families or protocols are one.
+/// Returns the only published container port, or the number of published ports. Every port of a range counts; bindings
+/// of one port for both address families or protocols count once.
 pub(super) fn only_published(bindings: &[Binding]) -> Result<u16, usize> {
     let mut ports: Vec<u16> = bindings.iter().flat_map(|binding| binding.container_ports.clone()).collect();
     ports.sort_unstable();
@@ -82,12 +82,12 @@ mod tests {
 
     use super::*;
 
-    fn row(tcp: bool, family: Option<Family>, container: u16, host: u16) -> Binding {
+    fn binding(tcp: bool, family: Option<Family>, container: u16, host: u16) -> Binding {
         Binding { tcp, family, container_ports: container..=container, first_host_port: host }
     }
 
     #[test]
-    fn the_port_label_is_a_list_of_ports_with_paths() {
+    fn parses_port_labels() {
         let ok = |port, path| Ok(Item { port, path });
         for (label, expected) in [
             ("9102", vec![ok(9102, None)]),
@@ -113,23 +113,28 @@ mod tests {
     }
 
     #[test]
-    fn a_published_port_is_tcp_and_of_the_hosts_family() {
+    fn published_ports_are_tcp_and_of_the_hosts_family() {
         let (v4, v6) = (Some(Family::V4), Some(Family::V6));
-        let bindings = [row(false, v4, 80, 1), row(true, v6, 80, 3), row(true, v4, 80, 5), row(true, v4, 80, 4)];
+        let bindings =
+            [binding(false, v4, 80, 1), binding(true, v6, 80, 3), binding(true, v4, 80, 5), binding(true, v4, 80, 4)];
         let port = HostPort::published(80, &bindings).unwrap();
         assert_eq!((port.at(v4), port.at(v6), port.at(None)), (Some(4), Some(3), Some(4)));
         let only_v6 = HostPort::published(80, &bindings[..2]).unwrap();
         assert_eq!((only_v6.at(v4), only_v6.at(v6), only_v6.at(None)), (None, Some(3), Some(3)));
         assert_eq!(HostPort::published(80, &bindings[..1]), None);
-        assert_eq!(HostPort::published(80, &[row(true, None, 80, 7)]).unwrap().at(v4), Some(7));
+        assert_eq!(HostPort::published(80, &[binding(true, None, 80, 7)]).unwrap().at(v4), Some(7));
     }
 
     #[test]
-    fn the_only_published_port_counts_ports_and_not_rows() {
-        let both = [row(true, Some(Family::V4), 80, 1), row(true, Some(Family::V6), 80, 2), row(false, None, 80, 3)];
+    fn only_published_counts_ports_rather_than_bindings() {
+        let both = [
+            binding(true, Some(Family::V4), 80, 1),
+            binding(true, Some(Family::V6), 80, 2),
+            binding(false, None, 80, 3),
+        ];
         assert_eq!(only_published(&both), Ok(80));
         assert_eq!(only_published(&[]), Err(0));
-        assert_eq!(only_published(&[row(true, None, 80, 1), row(false, None, 81, 1)]), Err(2));
+        assert_eq!(only_published(&[binding(true, None, 80, 1), binding(false, None, 81, 1)]), Err(2));
         assert_eq!(
             only_published(&[Binding { tcp: true, family: None, container_ports: 1..=3, first_host_port: 1 }]),
             Err(3)
@@ -138,12 +143,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_label_has_one_answer_for_each_item(label: String) {
+        fn any_label_gives_one_result_per_item(label: String) {
             prop_assert_eq!(items(&label).count(), label.matches(',').count() + 1);
         }
 
         #[test]
-        fn every_port_is_read_back(port in 1..=u16::MAX, path in "(/[a-z]{0,5})?") {
+        fn parses_every_port(port in 1..=u16::MAX, path in "(/[a-z]{0,5})?") {
             let label = format!("{port}{path}");
             let path = Some(path.as_str()).filter(|path| !path.is_empty());
             prop_assert_eq!(items(&label).next(), Some(Ok(Item { port, path })));

@@ -1,65 +1,74 @@
-//! Why a container is no target, and what to do about it.
+//! Why a container is not a target, and what to do about it.
 
 use std::fmt;
 
-use crate::inventory::{NoHost, Shared, TaskArn, TaskStatus};
+use crate::inventory::{FailureId, NoHost, Shared, TaskArn, TaskStatus};
 
-/// A container that is no target.
+/// A container that is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Skipped {
     /// Its task.
     pub task: TaskArn,
-    /// Its name; none where the task itself could not be looked into.
+    /// Its name; `None` if the task's containers are not known.
     pub container: Option<Shared>,
-    /// Why.
+    /// Why it was skipped.
     pub reason: SkipReason,
 }
 
-/// Why a container is no target.
+/// Why there is no target.
+#[derive(Clone, Debug)]
+pub(super) enum NoTarget {
+    /// There is none.
+    Skipped(SkipReason),
+    /// It is not known whether there is one, because a call failed.
+    Unknown(FailureId),
+}
+
+/// Why a container is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SkipReason {
-    /// It has no docker label that names a port. Holds the label's name.
+    /// It does not have the docker label with this name, which lists the ports.
     NoPortLabel(String),
-    /// It lacks the docker label that dynamic port detection asks for, or the label is not `1`.
+    /// It does not have the docker label `PROMETHEUS_DYNAMIC_EXPORT=1`, which dynamic port detection requires.
     NoDynamicPortLabel,
     /// It does not have the docker label (and value) of `config.filter-label`.
     FilteredOut,
-    /// The docker label's text (or one item of its list) is no port.
+    /// An item of the port docker label is not a valid port.
     InvalidPort(String),
-    /// The server name docker label's text is no host.
+    /// The server name docker label is not a valid host.
     InvalidServerName(String),
-    /// The port is not published on the host over TCP (in the host's address family).
+    /// The port is not published on the host over TCP in the host's address family.
     PortNotPublished(u16),
-    /// Dynamic port detection, and not exactly one published port. Holds their number.
+    /// Dynamic port detection found this number of published ports instead of one.
     NotOnePublishedPort(usize),
-    /// The task has not come up yet.
+    /// The task has not started yet.
     TaskNotUp(TaskStatus),
-    /// The task is stopping or has stopped; none where only its desired status says so.
+    /// The task is stopping or has stopped; `None` if only its desired status says so.
     TaskStopping(Option<TaskStatus>),
     /// The task went away between being listed and being described.
     TaskGone,
-    /// The container has stopped while its task goes on.
+    /// The container has stopped while its task runs on.
     ContainerStopped,
-    /// The container was injected (Service Connect, GuardDuty): its task definition lacks it.
+    /// The container was injected (Service Connect, GuardDuty) and is not in its task definition.
     NotInTaskDefinition,
-    /// AWS does not know the task definition (any more).
+    /// AWS does not know the task definition, or no longer.
     TaskDefinitionGone,
     /// The task belongs to an ECS Managed Daemon, whose containers have no docker labels.
     DaemonTask,
     /// The network mode is `none`.
     NetworkModeNone,
-    /// The network mode is one that this program does not know.
+    /// This program does not know the network mode.
     UnknownNetworkMode(Shared),
-    /// The task has no network interface with an address (yet).
+    /// The task has no network interface with an address, or not yet.
     NoTaskAddress,
-    /// The task is on no container instance, though its network mode needs one.
+    /// The task is not on a container instance, although its network mode requires one.
     NoContainerInstance,
     /// The container instance has no address.
     NoHostAddress(NoHost),
 }
 
 impl SkipReason {
-    /// Every [`code`](Self::code).
+    /// All values of [`code`](Self::code).
     pub const CODES: [&'static str; 22] = [
         "no_port_label",
         "no_dynamic_port_label",
@@ -85,7 +94,7 @@ impl SkipReason {
         "no_host_address",
     ];
 
-    /// The reason in a few fixed words, without what differs between containers: for counting.
+    /// Returns the reason's fixed name, which metrics and JSON output use.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoPortLabel(_) => "no_port_label",
@@ -113,8 +122,8 @@ impl SkipReason {
         }
     }
 
-    /// Whether somebody who meant this container to be scraped has something to mend.
-    /// The others are how things are meant to be, or pass by themselves.
+    /// Returns whether the container was meant to be scraped and its owner has something to fix. The other reasons
+    /// are intended, or go away by themselves.
     pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,
@@ -129,31 +138,27 @@ impl SkipReason {
         )
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::NoPortLabel(_) => "give the container this docker label, with the port that it exports metrics on",
-            Self::NoDynamicPortLabel => "give the container the docker label PROMETHEUS_DYNAMIC_EXPORT=1",
-            Self::FilteredOut => {
-                "give the container the docker label that -config.filter-label names, or change the flag"
-            }
-            Self::InvalidPort(_) => "write port[/path], or several with commas, with ports from 1 to 65535",
-            Self::InvalidServerName(_) => "write a host name or an IP address: no scheme, no port, no path",
+            Self::NoPortLabel(_) => "to scrape it, add this docker label with the port of its metrics",
+            Self::NoDynamicPortLabel => "to scrape it, add the docker label PROMETHEUS_DYNAMIC_EXPORT=1",
+            Self::FilteredOut => "to scrape it, add the docker label of -config.filter-label, or change the flag",
+            Self::InvalidPort(_) => "use PORT[/PATH] or a comma-separated list of these, with ports from 1 to 65535",
+            Self::InvalidServerName(_) => "use a host name or an IP address, without scheme, port or path",
             Self::PortNotPublished(_) => "add the port to the container's portMappings, with protocol tcp",
-            Self::NotOnePublishedPort(_) => "publish exactly one port, over TCP, or use the port label",
-            Self::TaskNotUp(_) | Self::NoTaskAddress => "wait: it becomes a target when it is up",
+            Self::NotOnePublishedPort(_) => "publish exactly one TCP port, or use the port docker label",
+            Self::TaskNotUp(_) | Self::NoTaskAddress => "wait until the task is running",
             Self::TaskStopping(_) | Self::TaskGone | Self::ContainerStopped => "nothing to do",
-            Self::NotInTaskDefinition | Self::DaemonTask => {
-                "nothing to do: AWS put it there, and it has no docker labels"
-            }
+            Self::NotInTaskDefinition | Self::DaemonTask => "nothing to do: AWS added it, without docker labels",
             Self::TaskDefinitionGone => "register the task definition again and redeploy",
-            Self::NetworkModeNone => "use another network mode: this one cannot be reached",
-            Self::UnknownNetworkMode(_) => "use awsvpc, bridge or host, or a newer ecs-discovery",
-            Self::NoContainerInstance => "use the network mode awsvpc, or name the host with the server name label",
+            Self::NetworkModeNone => "use the network mode awsvpc, bridge or host",
+            Self::UnknownNetworkMode(_) => "use the network mode awsvpc, bridge or host, or update ecs-discovery",
+            Self::NoContainerInstance => "use the network mode awsvpc, or set the server name docker label",
             Self::NoHostAddress(NoHost::External) => {
-                "name the host with the server name docker label: EC2 does not know ECS Anywhere machines"
+                "set the server name docker label: EC2 does not know ECS Anywhere hosts"
             }
-            Self::NoHostAddress(_) => "nothing if the machine is being replaced; else look at its ECS agent",
+            Self::NoHostAddress(_) => "nothing to do if the instance is being replaced; otherwise check its ECS agent",
         }
     }
 }
@@ -163,26 +168,29 @@ impl fmt::Display for SkipReason {
         match self {
             Self::NoPortLabel(name) => write!(f, "no docker label {name}"),
             Self::NoDynamicPortLabel => write!(f, "no docker label PROMETHEUS_DYNAMIC_EXPORT=1"),
-            Self::FilteredOut => write!(f, "filtered out by its docker labels"),
-            Self::InvalidPort(text) => write!(f, "{text:?} is no port"),
-            Self::InvalidServerName(text) => write!(f, "server name {text:?} is no host"),
+            Self::FilteredOut => write!(f, "excluded by -config.filter-label"),
+            Self::InvalidPort(text) => write!(f, "invalid port {text:?}"),
+            Self::InvalidServerName(text) => write!(f, "invalid server name {text:?}"),
             Self::PortNotPublished(port) => write!(f, "port {port} is not published on the host"),
-            Self::NotOnePublishedPort(ports) => write!(f, "{ports} ports are published, not one"),
-            Self::TaskNotUp(status) => write!(f, "task is {}", status.as_str()),
-            Self::TaskStopping(Some(status)) => write!(f, "task is {}", status.as_str()),
-            Self::TaskStopping(None) => write!(f, "task is about to stop"),
-            Self::TaskGone => write!(f, "task is gone"),
-            Self::ContainerStopped => write!(f, "container is STOPPED"),
+            Self::NotOnePublishedPort(ports) => write!(f, "{ports} published ports instead of 1"),
+            Self::TaskNotUp(status) => write!(f, "task has not started yet ({})", status.as_str()),
+            Self::TaskStopping(Some(status @ (TaskStatus::Stopped | TaskStatus::Deleted))) => {
+                write!(f, "task has stopped ({})", status.as_str())
+            }
+            Self::TaskStopping(Some(status)) => write!(f, "task is stopping ({})", status.as_str()),
+            Self::TaskStopping(None) => write!(f, "task is about to stop (desired status STOPPED)"),
+            Self::TaskGone => write!(f, "task no longer exists"),
+            Self::ContainerStopped => write!(f, "container has stopped"),
             Self::NotInTaskDefinition => write!(f, "container is not in the task definition"),
-            Self::TaskDefinitionGone => write!(f, "task definition is gone"),
+            Self::TaskDefinitionGone => write!(f, "task definition no longer exists"),
             Self::DaemonTask => write!(f, "task of an ECS Managed Daemon"),
             Self::NetworkModeNone => write!(f, "network mode is none"),
-            Self::UnknownNetworkMode(mode) => write!(f, "network mode {mode:?} is not known"),
+            Self::UnknownNetworkMode(mode) => write!(f, "unknown network mode {mode:?}"),
             Self::NoTaskAddress => write!(f, "task has no network interface with an address"),
-            Self::NoContainerInstance => write!(f, "task is on no container instance"),
-            Self::NoHostAddress(NoHost::ContainerInstanceGone) => write!(f, "container instance is gone"),
-            Self::NoHostAddress(NoHost::External) => write!(f, "host is an ECS Anywhere machine, address not known"),
-            Self::NoHostAddress(NoHost::InstanceGone) => write!(f, "EC2 instance is gone"),
+            Self::NoContainerInstance => write!(f, "task is not on a container instance"),
+            Self::NoHostAddress(NoHost::ContainerInstanceGone) => write!(f, "container instance no longer exists"),
+            Self::NoHostAddress(NoHost::External) => write!(f, "unknown address of an ECS Anywhere host"),
+            Self::NoHostAddress(NoHost::InstanceGone) => write!(f, "EC2 instance no longer exists"),
             Self::NoHostAddress(NoHost::NoAddress) => write!(f, "EC2 instance has no private address"),
         }
     }
@@ -194,8 +202,8 @@ mod tests {
 
     use super::*;
 
-    /// One of each, in the order of the codes.
-    fn every() -> Vec<SkipReason> {
+    /// Returns one reason for each code, in the order of the codes.
+    fn all_reasons() -> Vec<SkipReason> {
         use SkipReason::*;
         let hosts = [NoHost::ContainerInstanceGone, NoHost::External, NoHost::InstanceGone, NoHost::NoAddress];
         let others = [
@@ -222,11 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_code_of_its_own_a_text_and_a_remedy() {
-        let codes: Vec<&str> = every().iter().map(SkipReason::code).collect();
+    fn every_reason_has_a_unique_code_a_text_and_a_remedy() {
+        let codes: Vec<&str> = all_reasons().iter().map(SkipReason::code).collect();
         assert_eq!(codes, SkipReason::CODES);
         assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
-        for reason in every() {
+        for reason in all_reasons() {
             let (text, remedy) = (reason.to_string(), reason.remedy());
             assert!(!text.is_empty() && !remedy.is_empty() && !remedy.ends_with('.'), "{reason:?}: {text}: {remedy}");
         }

@@ -150,7 +150,7 @@ def test_the_page_in_a_browser(account, prod, serving, browser):
         f"{account.address(prod, task)}:9102 job={hostile}", f"web:1 {task.rsplit('/')[-1]}",
     ]
     assert rows["worker-container"][3:5] == [
-        "mend", '"metrics" is no port: write port[/path], or several with commas, with ports from 1 to 65535',
+        "mend", 'invalid port "metrics": use PORT[/PATH] or a comma-separated list of these, with ports from 1 to 65535',
     ]
     assert rows["bare-container"][3] == "skipped"
     assert len(rows) == len(containers) - 1 == 3

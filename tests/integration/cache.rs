@@ -91,7 +91,7 @@ fn one_that_cannot_be_read_or_written_is_only_a_warning() {
     let mut scene = once();
     fs::create_dir(scene.cache()).unwrap();
     let ended = refresh(&mut scene, &COLD);
-    assert!(ended.stderr.contains("it is not a regular file"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not a regular file"), "{}", ended.stderr);
     let mut scene = scene.flag("-config.scrape-times=3");
     let ended = scene.run();
     assert_eq!(ended.code, Some(0));

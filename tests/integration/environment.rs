@@ -26,18 +26,18 @@ fn the_environment_says_what_the_command_line_does_not() {
     assert!(scene.groups().iter().all(|group| group.labels.get("__meta_ecs_cluster").is_none()));
 }
 
-/// A flag's own bad value is named by the flag: here it is the variable that has to be mended.
+/// An error names the variable rather than the flag, since the variable is the one to fix.
 #[test]
-fn a_bad_value_names_its_variable() {
+fn an_invalid_value_names_its_variable() {
     for (variable, value, why) in [
-        ("ECS_DISCOVERY_CONFIG_SCRAPE_TIMES", "many", "want a whole number"),
-        ("ECS_DISCOVERY_CONFIG_DYNAMIC_PORT_DETECTION", "maybe", "want true or false"),
-        ("ECS_DISCOVERY_CONFIG_META_LABELS", "", "want true or false"),
-        ("ECS_DISCOVERY_EXPLAIN", "yaml", "want true or false or json"),
-        ("ECS_DISCOVERY_CONFIG_CLUSTER", ",", "a list without a cluster"),
-        ("ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "9779", "want :PORT or HOST:PORT"),
-        ("ECS_DISCOVERY_WEB_TELEMETRY_PATH", "metrics", "want a path such as /metrics"),
-        ("ECS_DISCOVERY_CONFIG_FILTER_LABEL", "=x", "want NAME or NAME=VALUE"),
+        ("ECS_DISCOVERY_CONFIG_SCRAPE_TIMES", "many", "expected an integer"),
+        ("ECS_DISCOVERY_CONFIG_DYNAMIC_PORT_DETECTION", "maybe", "expected true or false"),
+        ("ECS_DISCOVERY_CONFIG_META_LABELS", "", "expected true or false"),
+        ("ECS_DISCOVERY_EXPLAIN", "yaml", "expected true or false or json"),
+        ("ECS_DISCOVERY_CONFIG_CLUSTER", ",", "expected at least one cluster"),
+        ("ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "10779", "expected :PORT or HOST:PORT"),
+        ("ECS_DISCOVERY_WEB_TELEMETRY_PATH", "metrics", "expected an unused path such as /metrics"),
+        ("ECS_DISCOVERY_CONFIG_FILTER_LABEL", "=x", "expected NAME or NAME=VALUE"),
     ] {
         // The harness takes an empty variable away.
         let mut scene = Scene::of(fargate(1)).env(variable, value);

@@ -100,5 +100,5 @@ fn who_accepts_and_never_answers_is_not_healthy() {
 fn without_an_address_it_is_a_wrong_command_line() {
     let ended = small().flag("-healthcheck").run();
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("-healthcheck needs -web.listen-address"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("-healthcheck requires -web.listen-address"), "{}", ended.stderr);
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use ecs_discovery::file_sd::{Format, TargetGroup, render};
-use ecs_discovery::writer::{FileWriter, Written};
+use ecs_discovery::writer::{FileWriter, IfUnchanged, Written};
 use simaws::{Fault, FaultKind};
 
 use crate::fixtures::{fargate, on_fargate};
@@ -45,11 +45,11 @@ fn a_reader_of_a_thousand_replacements_sees_whole_files_only() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ecs.yml");
     let writer = FileWriter::new(&file);
-    writer.write(&|out| out.write_all(&groups(0)), true).unwrap();
+    writer.write(&|out| out.write_all(&groups(0)), IfUnchanged::Touch).unwrap();
     let reader = Reader::start(&file, &["10.0.0.0:9102", "10.0.0.99:9102"]);
     let generations: Vec<_> = (1..=8).map(groups).collect();
     for bytes in generations.iter().cycle().take(1000) {
-        assert_eq!(writer.write(&|out| out.write_all(bytes), true).unwrap(), Written::Replaced);
+        assert_eq!(writer.write(&|out| out.write_all(bytes), IfUnchanged::Touch).unwrap(), Written::Replaced);
     }
     until("it has read often", || reader.readings() > 200);
     reader.stop();
@@ -72,7 +72,7 @@ fn a_file_on_its_way_has_a_name_that_prometheus_does_not_take() {
                 while !seen.load(Ordering::Relaxed) {
                     generation += 1;
                     let bytes = groups(generation);
-                    writer.write(&|out| out.write_all(&bytes), true).unwrap();
+                    writer.write(&|out| out.write_all(&bytes), IfUnchanged::Touch).unwrap();
                 }
             });
             let mut names = BTreeSet::new();
@@ -185,7 +185,7 @@ fn a_directory_that_may_not_be_written_says_whose_it_is_and_what_to_do() {
     scene.start();
     let line = scene.until_message("cannot write targets");
     let error = text(&line, "error");
-    for part in [&*format!("belongs to uid {owner}"), &*format!("we are uid {user}"), "/output", r#""user": "0""#] {
+    for part in [&*format!("belongs to uid {owner}"), &*format!("runs as uid {user}"), "/output", r#""user": "0""#] {
         assert!(error.contains(part), "{part}: {error}");
     }
     fs::set_permissions(&volume, Permissions::from_mode(0o777)).unwrap();

@@ -216,7 +216,7 @@ fn a_directory_in_the_files_place_is_said_and_left_alone() {
     scene.start();
     scene.until_message(NOT_OURS);
     let error = scene.until_message("cannot write targets");
-    assert!(text(&error, "error").contains("is not a regular file"), "{error}");
+    assert!(text(&error, "error").contains("not a regular file"), "{error}");
     scene.after_refreshes(1);
     scene.assert_no_litter();
     fs::remove_dir(scene.file()).unwrap();

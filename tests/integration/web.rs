@@ -187,7 +187,7 @@ fn the_page_shows_what_a_person_wants_to_see() {
         role,
         "invalid_port 1",
         "prod: read",
-        "&quot;&lt;script&gt;&quot; is no port",
+        "invalid port &quot;&lt;script&gt;&quot;",
     ] {
         assert!(page.body.contains(text), "{text} in {}", page.body);
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::inventory::{ContainerInstanceArn, Shared, TaskDefinition, TaskDefinitionArn};
-use crate::writer::{FileWriter, WriteError, Written};
+use crate::writer::{FileWriter, IfUnchanged, WriteError, Written};
 
 /// Identifies a file of this program.
 const FORMAT: &str = "ecs-discovery cache";
@@ -73,7 +73,8 @@ impl CacheFile {
         }
         self.written = generation;
         let (writer, bytes) = (self.writer.clone(), render(&contents()));
-        self.writing = Some(tokio::task::spawn_blocking(move || writer.write(&|out| out.write_all(&bytes), false)));
+        self.writing =
+            Some(tokio::task::spawn_blocking(move || writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)));
     }
 
     /// Logs a failed write, once for consecutive ones.

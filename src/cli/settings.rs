@@ -1,0 +1,195 @@
+//! From parsed flags to a [`Config`].
+
+use std::net::Ipv6Addr;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgMatches;
+
+use super::flags::{FLAGS, Flag};
+use crate::config::{
+    AwsConfig, Clusters, Config, Details, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    RefreshConfig, Role, Rules, WebConfig,
+};
+use crate::file_sd::Format;
+use crate::inventory::ClusterRef;
+
+/// Returns the settings that the flags ask for.
+pub(super) fn config(matches: &ArgMatches) -> Result<Config, String> {
+    let web = web(matches)?;
+    let output = output(text(matches, "config.write-to"));
+    if output == Output::Nowhere && web.is_none() {
+        return Err("invalid value \"\" for -config.write-to: \
+                    expected a path, or - for stdout; empty requires -web.listen-address"
+            .into());
+    }
+    let refresh = RefreshConfig {
+        interval: matches.get_one::<Duration>("config.scrape-interval").copied().unwrap_or_default(),
+        limit: limit(matches.get_one::<i64>("config.scrape-times").copied().unwrap_or_default()),
+    };
+    let aws = aws(matches, refresh, &output)?;
+    Ok(Config { aws, rules: rules(matches)?, output, refresh, log: log(matches), web })
+}
+
+fn aws(matches: &ArgMatches, refresh: RefreshConfig, output: &Output) -> Result<AwsConfig, String> {
+    Ok(AwsConfig {
+        clusters: clusters(text(matches, "config.cluster"))?,
+        region: optional(matches, "config.region"),
+        role: role(matches)?,
+        details: if switch(matches, "config.meta-labels") { Details::Kept } else { Details::Dropped },
+        // Some meta labels change while a task runs: its health, its tags.
+        describe_all: switch(matches, "config.describe-all") || switch(matches, "config.meta-labels"),
+        interval: refresh.interval,
+        cache: cache(matches, output),
+    })
+}
+
+fn rules(matches: &ArgMatches) -> Result<Rules, String> {
+    Ok(Rules {
+        ports: port_rule(matches)?,
+        server_name_label: text(matches, "config.server-name-label").into(),
+        job_name_label: text(matches, "config.job-name-label").into(),
+        path_label: text(matches, "config.path-label").into(),
+        scheme_label: text(matches, "config.scheme-label").into(),
+        meta_labels: switch(matches, "config.meta-labels"),
+    })
+}
+
+fn log(matches: &ArgMatches) -> LogConfig {
+    LogConfig {
+        level: match text(matches, "log.level") {
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "debug" => LogLevel::Debug,
+            "trace" => LogLevel::Trace,
+            _ => LogLevel::Info,
+        },
+        format: if text(matches, "log.format") == "json" { LogFormat::Json } else { LogFormat::Logfmt },
+    }
+}
+
+/// Returns the path of the cache file: beside the output file, with a name that no `file_sd` pattern of Prometheus
+/// matches.
+fn cache(matches: &ArgMatches, output: &Output) -> Option<PathBuf> {
+    let Output::File { path, .. } = output else { return None };
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name()?);
+    name.push(".cache");
+    (text(matches, "config.cache") == "on").then(|| path.with_file_name(name))
+}
+
+fn role(matches: &ArgMatches) -> Result<Option<Role>, String> {
+    match (optional(matches, "config.role-arn"), optional(matches, "config.external-id")) {
+        (None, Some(_)) => Err("-config.external-id requires -config.role-arn".into()),
+        (None, None) => Ok(None),
+        (Some(arn), external_id) => Ok(Some(Role { arn, external_id })),
+    }
+}
+
+/// The paths of the other endpoints.
+const RESERVED: [&str; 4] = ["/", "/targets", "/-/healthy", "/-/ready"];
+
+/// Returns the settings of the web endpoints, if they are enabled.
+pub(super) fn web(matches: &ArgMatches) -> Result<Option<WebConfig>, String> {
+    let telemetry_path = text(matches, "web.telemetry-path").to_owned();
+    if !telemetry_path.starts_with('/') || RESERVED.contains(&telemetry_path.as_str()) {
+        return Err(format!(
+            "invalid value {telemetry_path:?} for -web.telemetry-path: expected an unused path such as /metrics"
+        ));
+    }
+    let address = text(matches, "web.listen-address").trim();
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let listen = listen_address(address)
+        .ok_or_else(|| format!("invalid value {address:?} for -web.listen-address: expected :PORT or HOST:PORT"))?;
+    Ok(Some(WebConfig { listen, telemetry_path, flags: shown(matches) }))
+}
+
+/// Returns every flag with its value, for display.
+fn shown(matches: &ArgMatches) -> Vec<(&'static str, String)> {
+    let value = |flag: &Flag| match flag.name {
+        // Knowing a role's external ID is part of being able to assume it.
+        "config.external-id" if !text(matches, flag.name).is_empty() => "(set)".into(),
+        name => matches.get_raw(name).into_iter().flatten().map(|raw| raw.to_string_lossy()).collect(),
+    };
+    FLAGS.iter().map(|flag| (flag.name, value(flag))).collect()
+}
+
+/// Parses `:10779`, `localhost:10779`, `127.0.0.1:10779` or `[::1]:10779`.
+fn listen_address(text: &str) -> Option<ListenAddress> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').filter(|address| address.parse::<Ipv6Addr>().is_ok())?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    let host = Some(host.to_owned()).filter(|host| !host.is_empty());
+    Some(ListenAddress { host, port: port.parse().ok()? })
+}
+
+/// Parses a comma-separated list of names and ARNs. A cluster that is listed twice is scanned once.
+fn clusters(list: &str) -> Result<Clusters, String> {
+    if list.trim().is_empty() {
+        return Ok(Clusters::All);
+    }
+    let mut clusters: Vec<ClusterRef> = Vec::new();
+    for cluster in list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(ClusterRef::from) {
+        if !clusters.iter().any(|known| known.matches(cluster.as_str()) || cluster.matches(known.as_str())) {
+            clusters.push(cluster);
+        }
+    }
+    if clusters.is_empty() {
+        return Err(format!(
+            "invalid value {list:?} for -config.cluster: expected at least one cluster, or nothing for all"
+        ));
+    }
+    Ok(Clusters::Named(clusters))
+}
+
+fn port_rule(matches: &ArgMatches) -> Result<PortRule, String> {
+    let filter = label_filter(text(matches, "config.filter-label"))?;
+    if switch(matches, "config.dynamic-port-detection") {
+        return Ok(PortRule::OnlyPublished);
+    }
+    Ok(PortRule::Label { name: text(matches, "config.port-label").into(), filter })
+}
+
+/// Parses `NAME[=VALUE]`, split at the first `=`.
+pub(super) fn label_filter(filter: &str) -> Result<Option<LabelFilter>, String> {
+    let (name, value) = match filter.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (filter, None),
+    };
+    match (name, &value) {
+        ("", None) => Ok(None),
+        ("", Some(_)) => Err(format!("invalid value {filter:?} for -config.filter-label: expected NAME or NAME=VALUE")),
+        _ => Ok(Some(LabelFilter { name: name.into(), value })),
+    }
+}
+
+pub(super) fn output(path: &str) -> Output {
+    match path {
+        "" => Output::Nowhere,
+        // A device cannot be replaced like a file.
+        "-" | "/dev/stdout" => Output::Stdout,
+        _ => Output::File { format: Format::of(path.as_ref()), path: PathBuf::from(path) },
+    }
+}
+
+fn limit(times: i64) -> Option<NonZeroU64> {
+    u64::try_from(times).ok().and_then(NonZeroU64::new)
+}
+
+pub(super) fn text<'a>(matches: &'a ArgMatches, flag: &str) -> &'a str {
+    matches.get_one::<String>(flag).map_or("", String::as_str)
+}
+
+fn optional(matches: &ArgMatches, flag: &str) -> Option<String> {
+    Some(text(matches, flag).trim()).filter(|text| !text.is_empty()).map(String::from)
+}
+
+pub(super) fn switch(matches: &ArgMatches, flag: &str) -> bool {
+    matches.get_one::<bool>(flag).copied().unwrap_or_default()
+}
