@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 use simaws::{Cluster, Container, ContainerInstance, Describe, Fault, FaultKind, Instance, TaskDefinition, World};
 
+use crate::diff::diff;
 use crate::fixtures::{PORT_LABEL, TWO_CLUSTERS, exporter, fargate, on_bridge, on_fargate, two_clusters};
 use crate::harness::{Ended, Scene};
 
@@ -74,7 +75,12 @@ fn assert_golden(name: &str, printed: &str) {
         fs::write(&path, &text).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap();
-    assert!(text == expected, "{name}: expected\n{expected}\nprinted\n{text}");
+    assert!(
+        text == expected,
+        "{name} differs (- expected, + printed):\n{}\nIf the new text is right: UPDATE_GOLDEN=1 cargo test --workspace \
+         --test integration explain",
+        diff(&expected, &text),
+    );
 }
 
 #[test]

@@ -28,6 +28,8 @@
 
 mod budgets;
 mod cache;
+#[path = "../golden/diff.rs"]
+mod diff;
 mod environment;
 mod explain;
 mod faults;
