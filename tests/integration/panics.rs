@@ -8,7 +8,7 @@ use ecs_discovery::cli::{self, Parsed};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fixtures::{fargate, on_fargate};
-use crate::harness::{Scene, Server, Signal, flags_of_the_understudy, text, until};
+use crate::harness::{Scene, Server, Signal, flags_of_the_understudy, text, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 const TWO: &str = "10.0.0.2:9102";
@@ -39,13 +39,13 @@ fn one_task() -> Scene {
     Scene::of(fargate(1)).flag("-config.cluster=prod").played_by(PLAYER)
 }
 
-/// Has it panic, and waits until it answers again.
+/// Has it panic, and waits until it listens again.
 fn panic(scene: &mut Scene, times: usize) -> Server {
     scene.program().send(PANIC);
     let lines = |scene: &mut Scene, message: &str| -> Vec<_> {
         scene.log().into_iter().filter(|line| text(line, "message") == message).collect()
     };
-    until("it answers again", || lines(scene, "listening").len() == times + 1);
+    wait_until("it listens again", || lines(scene, "listening").len() == times + 1);
     let said = lines(scene, "panic");
     assert_eq!(said.len(), times);
     assert_eq!(text(&said[times - 1], "error"), "as the test asks");
@@ -61,21 +61,21 @@ fn panics(server: Server) -> Option<f64> {
 fn the_program_starts_over_as_the_same_process_and_no_target_is_lost() {
     let mut scene = one_task();
     let server = scene.serve();
-    scene.until_targets(&[ONE]);
+    scene.wait_for_targets(&[ONE]);
     assert_eq!(panics(server), Some(0.0));
     let reader = scene.reader(&[ONE]);
     for times in 1..=2 {
         let server = panic(&mut scene, times);
-        assert!(!scene.program().has_ended());
+        assert!(!scene.program().has_exited());
         assert_eq!(panics(server), Some(times as f64));
         assert_eq!(server.targets("/targets").len(), 1, "known from the file");
-        scene.until_message("started over after a panic");
+        scene.wait_for_message("started over after a panic");
     }
     // What it learned before is in the cache.
-    scene.after_refreshes(1);
+    scene.wait_for_refreshes(1);
     assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 1);
-    scene.comes_up("prod", on_fargate("web-2", "web:1", "10.0.0.2"));
-    scene.until_targets(&[ONE, TWO]);
+    scene.add_task("prod", on_fargate("web-2", "web:1", "10.0.0.2"));
+    scene.wait_for_targets(&[ONE, TWO]);
     reader.stop();
     scene.stop();
 }
@@ -84,10 +84,10 @@ fn the_program_starts_over_as_the_same_process_and_no_target_is_lost() {
 fn after_a_panic_aws_is_asked_no_sooner_than_it_would_have_been() {
     let mut scene = one_task().flag("-config.scrape-interval=1h");
     scene.serve();
-    scene.until_targets(&[ONE]);
+    scene.wait_for_targets(&[ONE]);
     scene.aws.take_calls();
     panic(&mut scene, 1);
-    scene.until_message("started over after a panic");
+    scene.wait_for_message("started over after a panic");
     let server = panic(&mut scene, 2);
     assert_eq!(server.get("/-/healthy").status, 200);
     let metrics = server.metrics();
@@ -104,8 +104,8 @@ fn a_limited_run_ends_with_a_panic() {
         return play(flags);
     }
     let mut scene = one_task().flag("-config.scrape-interval=1h").flag("-config.scrape-times=2");
-    scene.start_with(&[ONE]);
-    let ended = scene.send(PANIC);
-    assert_ne!(ended.code, Some(0));
+    scene.start_and_wait_for(&[ONE]);
+    let exited = scene.send(PANIC);
+    assert_ne!(exited.code, Some(0));
     assert_eq!(scene.targets().len(), 1);
 }

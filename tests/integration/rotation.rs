@@ -1,4 +1,4 @@
-//! Tasks that are looked at in rotation make the same file as tasks that are all looked at each time.
+//! Describing tasks in rotation gives the same file as describing all tasks in every refresh.
 
 use std::collections::BTreeMap;
 
@@ -6,45 +6,45 @@ use proptest::prelude::*;
 use simaws::{Cluster, Container, Task, World};
 
 use crate::fixtures::{address, exporter, on_fargate};
-use crate::harness::{Scene, until};
+use crate::harness::{Scene, wait_until};
 
-/// More than fit into one call, or each would be looked at each time.
+/// More than fit into one call; otherwise every refresh would describe them all.
 const TASKS: usize = 230;
 
-/// Within how many refreshes a container that stopped unseen is noticed.
+/// The number of refreshes within which a stopped container of a running task is noticed.
 const ROTATION: usize = 10;
 
-/// What happens to the world between two looks at the files.
+/// A change of the world between two comparisons of the files.
 #[derive(Clone, Debug)]
 enum Event {
-    /// Some tasks start, of which the addresses are not known yet.
+    /// Some tasks are pending.
     Start { tasks: usize },
-    /// Those that have been starting run.
-    ComeUp,
-    /// Some of the oldest tasks are replaced by ones of the next revision.
+    /// All pending tasks are running.
+    Run,
+    /// A deployment replaces some of the oldest tasks.
     Roll { tasks: usize },
-    /// A task is told to stop, and listed no more.
+    /// A task is stopping and no longer listed.
     Stop { task: usize },
-    /// A container stops, and its task goes on.
+    /// A container stops while its task keeps running.
     ContainerStops { task: usize },
 }
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (1..40_usize).prop_map(|tasks| Event::Start { tasks }),
-        Just(Event::ComeUp),
+        Just(Event::Run),
         (1..40_usize).prop_map(|tasks| Event::Roll { tasks }),
         any::<usize>().prop_map(|task| Event::Stop { task }),
         any::<usize>().prop_map(|task| Event::ContainerStops { task }),
     ]
 }
 
-/// A world with its history so far.
+/// A world and what has happened to it.
 struct History {
     world: World,
     started: usize,
     revision: i64,
-    /// The targets of containers that stopped, and how many looks ago.
+    /// The targets of the stopped containers, and the comparisons since then.
     stopped: BTreeMap<String, usize>,
 }
 
@@ -65,18 +65,18 @@ impl History {
         let (n, definition) = (self.started, format!("web:{}", self.revision));
         self.started += 1;
         let mut task = on_fargate(&format!("t-{n}"), &definition, &address(n)).last_status(status);
-        // What stands beside the container that exports goes on when that one stops.
-        task.containers.push(Container::new("beside"));
+        // A second container keeps the task running when the first one stops.
+        task.containers.push(Container::new("sidecar"));
         if status != "RUNNING" {
             task.containers.iter_mut().for_each(|container| container.last_status = Some("PENDING".to_owned()));
         }
         self.tasks().push(task);
     }
 
-    fn happens(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         match event {
             Event::Start { tasks } => (0..*tasks).for_each(|_| self.start("PENDING")),
-            Event::ComeUp => {
+            Event::Run => {
                 for task in self.tasks().iter_mut().filter(|task| task.last_status.as_deref() == Some("PENDING")) {
                     task.last_status = Some("RUNNING".to_owned());
                     task.containers.iter_mut().for_each(|container| container.last_status = Some("RUNNING".to_owned()));
@@ -111,48 +111,49 @@ impl History {
     }
 }
 
-/// So many refreshes of each program, beginning now.
-fn after_refreshes(programs: &mut [Scene; 2], count: usize) {
-    programs.iter_mut().for_each(|program| program.after_refreshes(count));
+/// Waits for this many refreshes of each program.
+fn wait_for_refreshes(programs: &mut [Scene; 2], count: usize) {
+    programs.iter_mut().for_each(|program| program.wait_for_refreshes(count));
 }
 
-fn agree(events: &[Event]) {
+fn assert_same_file(events: &[Event]) {
     let mut history = History::new();
-    let [economy, all] = ["-config.describe-all=false", "-config.describe-all"].map(|flag| {
+    let [rotating, all] = ["-config.describe-all=false", "-config.describe-all"].map(|flag| {
         let scene = Scene::of(history.world.clone()).flag("-config.cluster=prod").flag(flag);
         scene.flag("-config.scrape-interval=20ms")
     });
-    let mut programs = [economy, all];
+    let mut programs = [rotating, all];
     programs.iter_mut().for_each(Scene::start);
-    until("both have found all", || programs.iter().all(|program| program.bytes().is_some()));
-    after_refreshes(&mut programs, 1);
+    wait_until("both files exist", || programs.iter().all(|program| program.bytes().is_some()));
+    wait_for_refreshes(&mut programs, 1);
     for event in events {
-        history.happens(event);
+        history.apply(event);
         programs.iter().for_each(|program| program.aws.change(|world| world.clone_from(&history.world)));
-        after_refreshes(&mut programs, 1);
-        history.stopped.values_mut().for_each(|looks| *looks += 1);
-        let [economy, all] = programs.each_ref().map(Scene::targets);
-        let missing: Vec<_> = all.difference(&economy).collect();
+        wait_for_refreshes(&mut programs, 1);
+        history.stopped.values_mut().for_each(|comparisons| *comparisons += 1);
+        let [rotating, all] = programs.each_ref().map(Scene::targets);
+        let missing: Vec<_> = all.difference(&rotating).collect();
         assert!(missing.is_empty(), "{event:?}: {missing:?}");
-        let late: Vec<_> = economy.difference(&all).collect();
-        let excused = |target: &str| history.stopped.get(target).is_some_and(|looks| *looks <= ROTATION);
-        assert!(late.iter().all(|target| excused(target)), "{event:?}: {late:?}");
+        let late: Vec<_> = rotating.difference(&all).collect();
+        let is_expected =
+            |target: &str| history.stopped.get(target).is_some_and(|comparisons| *comparisons <= ROTATION);
+        assert!(late.iter().all(|target| is_expected(target)), "{event:?}: {late:?}");
     }
-    after_refreshes(&mut programs, ROTATION);
-    let [economy, all] = programs.each_ref().map(Scene::bytes);
+    wait_for_refreshes(&mut programs, ROTATION);
+    let [rotating, all] = programs.each_ref().map(Scene::bytes);
     assert_eq!(
-        economy.map(|bytes| String::from_utf8(bytes).unwrap()),
+        rotating.map(|bytes| String::from_utf8(bytes).unwrap()),
         all.map(|bytes| String::from_utf8(bytes).unwrap())
     );
-    let [economy, all] = programs.each_ref().map(|program| program.aws.calls().get("ecs:DescribeTasks"));
-    assert!(economy > 0 && all > 0);
+    let [rotating, all] = programs.each_ref().map(|program| program.aws.calls().get("ecs:DescribeTasks"));
+    assert!(rotating > 0 && all > 0);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn looking_in_rotation_makes_the_same_file(events in proptest::collection::vec(event(), 1..9)) {
-        agree(&events);
+    fn rotation_gives_the_same_file(events in proptest::collection::vec(event(), 1..9)) {
+        assert_same_file(&events);
     }
 }
