@@ -1,45 +1,46 @@
-//! What goes back to a caller: success, error, and how the bytes travel.
+//! HTTP responses: success, errors, and how the body is delivered.
 
 use serde_json::{Value, json};
 
 use crate::request::Protocol;
 use crate::xml::Element;
 
-/// An error in the terms all three services share.
+/// An error of any of the three services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
-    /// A good client never gets this one.
+    /// Whether a correct client never gets this error.
     pub(crate) unexpected: bool,
 }
 
 impl ApiError {
-    /// An error that the world or a fault brings about.
+    /// Returns an error that the world or a fault causes.
     pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
         Self { status, code: code.to_owned(), message: message.to_owned(), unexpected: false }
     }
 
-    /// HTTP 400 for what the caller should have known better.
+    /// Returns HTTP 400 for a mistake of the client.
     pub(crate) fn misuse(code: &str, message: &str) -> Self {
         Self { unexpected: true, ..Self::new(400, code, message) }
     }
 }
 
-/// How the bytes of an answer travel.
+/// How the body of a response is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
+    /// At once.
     Whole,
     /// In pieces, with a pause in milliseconds before each.
     Slow(u64),
-    /// Half of them, then the connection is closed.
+    /// Half of it, and then the connection is closed.
     Cut,
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
@@ -47,7 +48,7 @@ pub(crate) struct Answer {
     pub(crate) delivery: Delivery,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn new(status: u16, content_type: &'static str, body: String) -> Self {
         Self { status, content_type, body, request_id: String::new(), delivery: Delivery::Whole }
     }
@@ -56,7 +57,7 @@ impl Answer {
         Self::new(status, "application/json", body.to_string())
     }
 
-    /// The error as the protocol writes it.
+    /// Returns the error in the format of the protocol.
     pub(crate) fn error(protocol: Protocol, error: &ApiError, request_id: &str) -> Self {
         let body = match protocol {
             Protocol::Ec2 => ec2_error(error, request_id),
@@ -68,7 +69,7 @@ impl Answer {
     }
 }
 
-/// The media type of the protocol's answers.
+/// Returns the media type of the protocol's responses.
 pub(crate) fn content_type(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Ecs => "application/x-amz-json-1.1",
@@ -85,7 +86,7 @@ fn ec2_error(error: &ApiError, request_id: &str) -> String {
     response.text("RequestID", request_id).document()
 }
 
-/// The query protocol's envelope: no list around the error, and `RequestId`.
+/// The error format of the query protocol: no list around the error, and `RequestId`.
 fn sts_error(error: &ApiError, request_id: &str) -> String {
     let sender = if error.status < 500 { "Sender" } else { "Receiver" };
     let details = Element::new("Error").text("Type", sender).text("Code", &error.code);
