@@ -1,8 +1,8 @@
-//! What a refresh does without AWS: from a snapshot to target groups, from those to the bytes of the file, and, at a
-//! start, from the file back to target groups.
+//! Benchmarks the part of a refresh without I/O: from a snapshot to target groups, from target groups to the bytes of
+//! the file, and, as at a start, from the file back to target groups.
 //!
-//! `cargo test` runs each once, in small worlds only.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on says so")]
+//! `cargo test` runs each benchmark once, in small worlds only.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a benchmark fails by panicking")]
 
 #[path = "../golden/snapshot.rs"]
 mod snapshot;
@@ -47,10 +47,10 @@ fn measure(criterion: &mut Criterion, tasks: usize) {
     group.finish();
 }
 
-/// The rules of a program without flags.
+/// Returns the default rules.
 fn default_rules() -> Rules {
     let Ok(Parsed::Run(config)) = cli::parse([], |_| None) else {
-        panic!("the program runs without flags");
+        panic!("no flag is required");
     };
     config.rules
 }

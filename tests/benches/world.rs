@@ -1,41 +1,41 @@
-//! The worlds of the benchmarks, always the same: clusters, some tenths of the tasks on EC2 in bridge mode, the others on
-//! Fargate, and as much around each as AWS sends.
+//! The deterministic worlds of the benchmarks: some tenths of the tasks on EC2 in bridge mode, the others on Fargate.
 //!
-//! The members are those of the API reference's `Task`, `Container` and `TaskDefinition` that a service's tasks have.
+//! The records have the members that AWS returns for tasks of a service (`Task`, `Container` and `TaskDefinition` in
+//! the API reference), so that responses have a realistic size.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use simaws::{Cluster, Container, ContainerDefinition, ContainerInstance, Instance, Task, TaskDefinition, World};
 
-/// The port that every `app` exports metrics on.
+/// The port on which every container `app` exports metrics.
 pub(crate) const PORT: u16 = 9102;
 
-/// The usual clusters, and the thousandths of the tasks in each.
+/// The default clusters, with the share of the tasks in each, in thousandths.
 const CLUSTERS: [(&str, usize); 3] = [("production", 505), ("payments", 300), ("staging", 195)];
 
-/// Container instances have room for so many tasks.
-const TASKS_ON_AN_INSTANCE: usize = 10;
+/// The number of tasks on one container instance.
+const TASKS_PER_INSTANCE: usize = 10;
 
 const SERVICES: [&str; 8] = ["basket", "billing", "catalog", "checkout", "images", "mailer", "pricing", "search"];
 
-/// How much there is of what a world consists of.
+/// The size of a world.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Shape {
     pub(crate) tasks: usize,
     pub(crate) definitions: usize,
-    /// Three have the usual names and sizes; any other number are all of the same size.
+    /// Three clusters have the default names and sizes. Any other number of clusters have equal sizes.
     pub(crate) clusters: usize,
     pub(crate) tenths_on_ec2: usize,
 }
 
 impl Shape {
-    /// So many tasks, and six task definitions for each hundred of them.
+    /// Returns the default shape: six task definitions per hundred tasks, three clusters, 30 % of the tasks on EC2.
     pub(crate) fn usual(tasks: usize) -> Self {
         Self { tasks, definitions: (tasks * 6 / 100).max(2), clusters: CLUSTERS.len(), tenths_on_ec2: 3 }
     }
 
-    /// The names of the clusters, and how many tasks are in each.
+    /// Returns the names of the clusters with their numbers of tasks.
     fn clusters(self) -> Vec<(String, usize)> {
         let cluster = |at: usize| match CLUSTERS.get(at) {
             Some((name, share)) if self.clusters == CLUSTERS.len() => ((*name).to_owned(), self.tasks * share / 1000),
@@ -50,7 +50,7 @@ impl Shape {
     }
 }
 
-/// The world of this shape.
+/// Returns the world of this shape.
 pub(crate) fn of(shape: Shape) -> World {
     let on_ec2 = (shape.definitions * shape.tenths_on_ec2 / 10).max(usize::from(shape.tenths_on_ec2 > 0));
     let mode = |n| if n < on_ec2 { "bridge" } else { "awsvpc" };
@@ -64,7 +64,7 @@ pub(crate) fn of(shape: Shape) -> World {
         for n in 0..size {
             let kind = usize::from(n % 10 >= shape.tenths_on_ec2);
             let definition = &kinds[kind][placed[kind] % kinds[kind].len()];
-            let on = (kind == 0).then(|| instance(&mut world, &mut cluster, on_instances / TASKS_ON_AN_INSTANCE));
+            let on = (kind == 0).then(|| instance(&mut world, &mut cluster, on_instances / TASKS_PER_INSTANCE));
             on_instances += usize::from(on.is_some());
             let containers = definition.container_definitions.len();
             cluster.add_task(task(&name, &definition.name(), containers, on.as_deref(), placed[0] + placed[1]));
@@ -76,8 +76,7 @@ pub(crate) fn of(shape: Shape) -> World {
     world
 }
 
-/// The task with this serial number: of this definition with so many containers, on this container instance or on
-/// Fargate.
+/// Returns the task with this serial number and number of containers, on this container instance or on Fargate.
 pub(crate) fn task(cluster: &str, definition: &str, containers: usize, on: Option<&str>, serial: usize) -> Task {
     let id = format!("{:016x}{:016x}", mixed(serial), mixed(!serial));
     let family = definition.split(':').next().unwrap_or_default();
@@ -150,7 +149,7 @@ fn container(cluster: &str, task: &Task, family: &str, name: &str, serial: usize
     container
 }
 
-/// In the range of ephemeral ports; those of the tasks on one instance differ.
+/// Returns an ephemeral port. The tasks on one instance have different ports.
 fn host_port(serial: usize) -> u16 {
     let from_the_first = u16::try_from(serial % 14_000 * 2).unwrap_or_default();
     32_768 + from_the_first
@@ -160,7 +159,7 @@ fn address(serial: usize) -> String {
     format!("10.{}.{}.{}", 32 + serial / 65_536, serial / 256 % 256, serial % 256)
 }
 
-/// The id of the cluster's nth container instance, which is added with its machine where it is the next one.
+/// Returns the id of the nth container instance of the cluster. Adds it, with its EC2 instance, if it is the next one.
 fn instance(world: &mut World, cluster: &mut Cluster, nth: usize) -> String {
     if nth == cluster.container_instances.len() {
         let n = world.instances.len();
@@ -173,7 +172,7 @@ fn instance(world: &mut World, cluster: &mut Cluster, nth: usize) -> String {
     cluster.container_instances[nth].id.clone()
 }
 
-/// Every second one has a sidecar that exports nothing.
+/// Returns the nth task definition. Every second one has a sidecar without metrics.
 fn definition(n: usize, network_mode: &str) -> TaskDefinition {
     let family = format!("{}-{n}", SERVICES[n % SERVICES.len()]);
     let mut labels = vec![
@@ -237,7 +236,7 @@ fn uuid(n: usize) -> String {
     format!("{time:08x}-{:04x}-4{version:03x}-a{:03x}-{:012x}", a >> 16 & 0xffff, b >> 52, b & 0xffff_ffff_ffff)
 }
 
-/// A number that looks like chance, and is not (Vigna's `splitmix64`).
+/// Returns a pseudorandom number (Vigna's `splitmix64`).
 fn mixed(n: usize) -> u64 {
     let mut z = (n as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -388,7 +388,7 @@ def world(labels):
     return {"region": REGION, "clusters": [{"name": "prod", "tasks": [task]}], "taskDefinitions": [definition]}
 
 
-ON_INSTANCES = Path(__file__).parents[1] / "golden" / "a_bridge_port_is_the_published_one" / "world.json"
+ON_INSTANCES = Path(__file__).parents[1] / "golden/worlds/network_modes/bridge_uses_published_port/world.json"
 ONE = ["-config.cluster=prod"]
 ROLE = ["-config.role-arn=arn:aws:iam::210987654321:role/ecs-discovery"]
 LABELLED, UNLABELLED = world(docker_labels(9102)), world({})

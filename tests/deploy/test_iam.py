@@ -10,10 +10,10 @@ from parliament import analyze_policy_string
 from parts.account import Account
 
 README = Path(__file__).parents[2] / "README.md"
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "worlds"
 
-ON_FARGATE = "meta_labels_of_a_fargate_task"
-ON_INSTANCES = "a_bridge_port_is_the_published_one"
+ON_FARGATE = "meta_labels/fargate_task"
+ON_INSTANCES = "network_modes/bridge_uses_published_port"
 ONE_CLUSTER = "-config.cluster=prod"
 ROLE = ["-config.role-arn=arn:aws:iam::222222222222:role/ecs-discovery", "-config.external-id=example-external-id"]
 
@@ -22,7 +22,9 @@ MODES = {
     "one cluster, Fargate only": (ON_FARGATE, [ONE_CLUSTER], ["discovery-fargate-only"]),
     "one cluster": (ON_INSTANCES, [ONE_CLUSTER], ["discovery-one-cluster"]),
     "dynamic ports": (
-        "a_dynamic_port_is_reached_over_tcp", [ONE_CLUSTER, "-config.dynamic-port-detection"], ["discovery-one-cluster"],
+        "dynamic_ports/dynamic_port_ignores_udp",
+        [ONE_CLUSTER, "-config.dynamic-port-detection"],
+        ["discovery-one-cluster"],
     ),
     "all clusters": (ON_INSTANCES, [], ["discovery-all-clusters"]),
     "as a role of the cluster's account": (

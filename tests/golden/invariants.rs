@@ -1,13 +1,11 @@
-//! What holds for every expected file, whatever its world: slips of the hand that wrote it.
+//! What holds for the expected files of every world: catches slips of the hand that wrote or accepted one.
 
 use ecs_discovery::config::Rules;
 use ecs_discovery::file_sd::{Format, TargetGroup, parse};
-use ecs_discovery::inventory::Shared;
+use ecs_discovery::inventory::{Shared, Snapshot};
 use ecs_discovery::targets::derive;
 
-use super::{snapshot, world};
-
-/// The labels of a target in the order of the contract.
+/// The labels of a target in their fixed order.
 const LABELS: [&str; 11] = [
     "task_arn",
     "task_name",
@@ -22,40 +20,73 @@ const LABELS: [&str; 11] = [
     "__scheme__",
 ];
 
-/// What Prometheus drops after relabelling.
+/// The prefix of the meta labels, which Prometheus drops after relabelling.
 const META: &str = "__meta_ecs_";
 
-/// What is never left out: a group without the first two could not be kept through an outage.
-const ALWAYS: [&str; 5] = ["task_arn", "cluster_arn", "task_name", "task_revision", "container_name"];
+/// The labels that every target has. Without the first two, a group could not be kept as last known good.
+const REQUIRED: [&str; 5] = ["task_arn", "cluster_arn", "task_name", "task_revision", "container_name"];
 
-#[test]
-fn expected_files_are_as_prometheus_reads_them() {
-    for world in world::all() {
-        let groups = parse(world.expected.as_bytes(), Format::Yaml);
-        let groups = groups.unwrap_or_else(|error| panic!("{}: {error}", world.name));
-        assert!(groups.is_sorted(), "{}: not sorted", world.name);
-        for group in groups {
-            let group = without_meta_labels(&world.name, group, world.config().rules.meta_labels);
-            check(&world.name, &group);
-        }
-        assert!(world.skipped.lines().is_sorted(), "{}: skipped is not sorted", world.name);
-    }
+/// Checks that Prometheus can read the file, and that groups and labels are complete and in order.
+pub(crate) fn of_file(file: &str, meta_labels: bool) -> Result<(), String> {
+    let groups = parse(file.as_bytes(), Format::Yaml).map_err(|error| format!("expected.yml: {error}"))?;
+    ensure(groups.is_sorted(), || "expected.yml: groups are not sorted".to_owned())?;
+    groups.iter().try_for_each(|group| of_group(group, meta_labels))
 }
 
-/// Meta labels come last, in the order of their names, only where they are asked for, and Prometheus takes
-/// their names.
-fn without_meta_labels(world: &str, group: TargetGroup, asked: bool) -> TargetGroup {
-    let is_meta = |name: &str| name.starts_with(META);
-    let names: Vec<&str> = group.labels.iter().map(|(name, _)| name).collect();
-    let (ours, meta) = names.split_at(names.iter().position(|name| is_meta(name)).unwrap_or(names.len()));
-    assert!(meta.iter().all(|name| is_meta(name)) && meta.is_sorted(), "{world}: {names:?}");
-    assert!(meta.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')), "{world}: {meta:?}");
-    assert_eq!((asked, ours.len() < names.len()), (!meta.is_empty(), asked), "{world}");
-    stripped(&group)
+/// Checks that the skipped containers are sorted.
+pub(crate) fn of_skipped(skipped: &str) -> Result<(), String> {
+    ensure(skipped.lines().is_sorted(), || "skipped: lines are not sorted".to_owned())
 }
 
-/// A group without its meta labels.
-fn stripped(group: &TargetGroup) -> TargetGroup {
+/// Checks that meta labels only add labels: targets, other labels and skipped containers stay the same.
+pub(crate) fn of_meta_labels(snapshot: &Snapshot, rules: &Rules) -> Result<(), String> {
+    let with = |meta_labels| derive(snapshot, &Rules { meta_labels, ..rules.clone() });
+    let (plain, meta) = (with(false), with(true));
+    let without_meta: Vec<_> = meta.groups.iter().map(without_meta_labels).collect();
+    ensure(without_meta == plain.groups, || {
+        format!("meta labels change the targets:\n{without_meta:#?}\n{:#?}", plain.groups)
+    })?;
+    ensure((&meta.skipped, &meta.unknown) == (&plain.skipped, &plain.unknown), || {
+        format!("meta labels change what is skipped:\n{:#?}\n{:#?}", meta.skipped, plain.skipped)
+    })?;
+    meta.groups.iter().try_for_each(|group| of_group(group, true))
+}
+
+fn of_group(group: &TargetGroup, meta_labels: bool) -> Result<(), String> {
+    of_names(&names(group), meta_labels)?;
+    let [target] = &group.targets[..] else { return Err(format!("not exactly one target: {:?}", group.targets)) };
+    of_target(target)
+}
+
+/// The fixed labels come first, in their order; then the meta labels, if enabled, sorted by name.
+fn of_names(names: &[&str], meta_labels: bool) -> Result<(), String> {
+    let first_meta = names.iter().position(|name| name.starts_with(META)).unwrap_or(names.len());
+    let (fixed, meta) = names.split_at(first_meta);
+    let in_order: Vec<&str> = LABELS.into_iter().filter(|label| fixed.contains(label)).collect();
+    ensure(fixed == in_order, || format!("unknown labels, or labels out of order: {names:?}"))?;
+    ensure(REQUIRED.iter().all(|name| fixed.contains(name)), || format!("a required label is missing: {names:?}"))?;
+    ensure(meta.is_empty() != meta_labels, || format!("meta labels enabled: {meta_labels}, but labels {names:?}"))?;
+    ensure(meta.is_sorted() && meta.iter().all(|name| is_meta_label(name)), || format!("invalid meta labels: {meta:?}"))
+}
+
+/// Whether Prometheus accepts the name of the meta label.
+fn is_meta_label(name: &str) -> bool {
+    name.starts_with(META) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn of_target(target: &str) -> Result<(), String> {
+    let invalid = || format!("invalid target {target:?}");
+    let (host, port) = target.rsplit_once(':').ok_or_else(invalid)?;
+    ensure(port.parse::<u16>().is_ok_and(|port| port != 0), invalid)?;
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    ensure(!host.is_empty() && host.contains(':') == is_bracketed, invalid)
+}
+
+fn names(group: &TargetGroup) -> Vec<&str> {
+    group.labels.iter().map(|(name, _)| name).collect()
+}
+
+fn without_meta_labels(group: &TargetGroup) -> TargetGroup {
     let labels = group.labels.iter().filter(|(name, _)| !name.starts_with(META));
     TargetGroup {
         targets: group.targets.clone(),
@@ -63,29 +94,6 @@ fn stripped(group: &TargetGroup) -> TargetGroup {
     }
 }
 
-#[test]
-fn meta_labels_only_add_to_what_there_is() {
-    for world in world::all() {
-        let config = world.config();
-        let snapshot = snapshot::of(&world.aws, &config.aws.clusters);
-        let rules = |meta_labels| Rules { meta_labels, ..config.rules.clone() };
-        let (plain, meta) = (derive(&snapshot, &rules(false)), derive(&snapshot, &rules(true)));
-        assert_eq!(meta.groups.iter().map(stripped).collect::<Vec<_>>(), plain.groups, "{}", world.name);
-        assert_eq!((meta.skipped, meta.unknown), (plain.skipped, plain.unknown), "{}", world.name);
-        for group in &meta.groups {
-            check(&world.name, &without_meta_labels(&world.name, group.clone(), true));
-        }
-    }
-}
-
-fn check(world: &str, group: &TargetGroup) {
-    let names: Vec<&str> = group.labels.iter().map(|(name, _)| name).collect();
-    let in_order: Vec<&str> = LABELS.into_iter().filter(|label| names.contains(label)).collect();
-    assert_eq!(names, in_order, "{world}: labels are not the contract's, or not in its order");
-    assert!(ALWAYS.iter().all(|name| names.contains(name)), "{world}: a label is missing among {names:?}");
-    let [target] = &group.targets[..] else { panic!("{world}: not one target: {:?}", group.targets) };
-    let (host, port) = target.rsplit_once(':').unwrap_or_else(|| panic!("{world}: {target} has no port"));
-    assert_ne!(port.parse::<u16>().ok().filter(|port| *port != 0), None, "{world}: {target} has no port");
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    assert!(!host.is_empty() && host.contains(':') == bracketed, "{world}: {target} has no host");
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
 }

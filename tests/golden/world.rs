@@ -1,84 +1,107 @@
-//! The directories of golden worlds.
+//! The folders of golden worlds, and one test for each.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use ecs_discovery::cli::{self, Parsed};
-use ecs_discovery::config::Config;
+use libtest_mimic::{Arguments, Failed, Trial};
 
-/// The files that a world may have: a misspelt one would be a statement that nobody tests.
+use super::report::Report;
+
+/// The files that a world may have. Any other is refused: a misspelt name would be an expectation that nobody checks.
 const FILES: [&str; 5] = ["args", "calls", "expected.yml", "skipped", "world.json"];
 
-/// A golden world.
+/// One golden world.
 pub(crate) struct World {
-    /// The sentence that it states.
-    pub(crate) name: String,
-    /// What there is in AWS.
+    /// What AWS holds.
     pub(crate) aws: simaws::World,
-    /// The flags.
-    pub(crate) args: Vec<String>,
-    /// The output.
-    pub(crate) expected: String,
-    /// The containers that are no targets.
-    pub(crate) skipped: String,
-    /// Every call that is made, where the sentence is about calls.
-    pub(crate) calls: Option<String>,
+    /// The flags of the program.
+    pub(crate) args: Vec<OsString>,
     directory: PathBuf,
 }
 
-/// All golden worlds by name.
-pub(crate) fn all() -> Vec<World> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
-    let mut directories: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
-    directories.sort_unstable();
-    assert!(!directories.is_empty(), "there are no golden worlds");
-    directories.into_iter().map(World::read).collect()
+/// Runs one test per world, named `subject::world` and labelled with the half that it tests.
+pub(crate) fn run(half: &str, check: fn(&World, &mut Report)) -> libtest_mimic::Conclusion {
+    let root = root();
+    let mut trials: Vec<Trial> = Vec::new();
+    for subject in directories(&root) {
+        for directory in directories(&subject) {
+            let name = format!("{}::{}", name_of(&subject), name_of(&directory));
+            trials.push(Trial::test(name.clone(), move || checked(&name, directory, check)).with_kind(half));
+        }
+    }
+    assert!(!trials.is_empty(), "no golden world in {}", root.display());
+    libtest_mimic::run(&Arguments::from_args(), trials)
+}
+
+fn checked(name: &str, directory: PathBuf, check: fn(&World, &mut Report)) -> Result<(), Failed> {
+    let mut report = Report::new(name, &shown(&directory));
+    match World::read(directory) {
+        Ok(world) => check(&world, &mut report),
+        Err(error) => report.problem(&error),
+    }
+    report.finish()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/worlds")
+}
+
+/// The path from the root of the repository.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display().to_string()
+}
+
+/// The folders in a folder, by name. Nothing else may be there.
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    if let Some(file) = found.iter().find(|path| !path.is_dir()) {
+        panic!("{} is not the folder of a golden world", shown(file));
+    }
+    assert!(!found.is_empty(), "{} is empty", shown(path));
+    found.sort_unstable();
+    found
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap()
 }
 
 impl World {
-    fn read(directory: PathBuf) -> Self {
-        let name = directory.file_name().unwrap().to_str().unwrap().to_owned();
+    fn read(directory: PathBuf) -> Result<Self, String> {
         for entry in fs::read_dir(&directory).unwrap() {
             let file = entry.unwrap().file_name();
-            assert!(FILES.iter().any(|known| file == *known), "{name}: what is {file:?}?");
+            if !FILES.iter().any(|known| file == *known) {
+                return Err(format!("unknown file {file:?}; a world has only {FILES:?}"));
+            }
         }
-        let text = |file: &str| text(&directory.join(file));
-        let aws = text("world.json").unwrap_or_else(|| panic!("{name} has no world.json"));
-        let args = text("args").unwrap_or_else(|| "-config.cluster=prod\n".to_owned());
-        Self {
-            aws: simaws::World::from_json(&aws).unwrap_or_else(|error| panic!("{name}/world.json: {error}")),
-            args: args.lines().map(String::from).collect(),
-            expected: text("expected.yml").unwrap_or_default(),
-            skipped: text("skipped").unwrap_or_default(),
-            calls: text("calls"),
-            name,
+        let json = read(&directory.join("world.json")).ok_or("world.json is missing")?;
+        let args = read(&directory.join("args")).unwrap_or_else(|| "-config.cluster=prod\n".to_owned());
+        Ok(Self {
+            aws: simaws::World::from_json(&json).map_err(|error| format!("world.json: {error}"))?,
+            args: args.lines().map(OsString::from).collect(),
             directory,
-        }
+        })
     }
 
-    /// The settings that the flags mean.
-    pub(crate) fn config(&self) -> Config {
-        match cli::parse(self.args.iter().map(Into::into), |_| None) {
-            Ok(Parsed::Run(config)) => *config,
-            other => panic!("{}: the flags are {other:?}", self.name),
-        }
+    /// Returns the text of one of the world's files.
+    pub(crate) fn text(&self, file: &str) -> Option<String> {
+        read(&self.directory.join(file))
     }
 
-    /// Replaces what is expected. The next step is a review by hand.
-    pub(crate) fn rewrite(&self, expected: &str, skipped: &str) {
-        fs::write(self.directory.join("expected.yml"), expected).unwrap();
-        let file = self.directory.join("skipped");
-        match skipped {
-            "" if file.exists() => fs::remove_file(file).unwrap(),
+    /// Replaces the text of one of the world's files; a file without text is removed.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let path = self.directory.join(file);
+        match text {
+            "" if path.exists() => fs::remove_file(path).unwrap(),
             "" => {}
-            lines => fs::write(file, lines).unwrap(),
+            text => fs::write(path, text).unwrap(),
         }
     }
 }
 
-fn text(path: &Path) -> Option<String> {
+fn read(path: &Path) -> Option<String> {
     match fs::read_to_string(path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound => None,

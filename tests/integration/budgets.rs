@@ -1,4 +1,4 @@
-//! Which calls are made, and how many: in the first refresh, and in each later one.
+//! The exact API calls of the first refresh and of every later one.
 
 use serde_json::Value;
 use simaws::{
@@ -6,12 +6,12 @@ use simaws::{
 };
 
 use crate::fixtures::{PORT_LABEL, address, exporter, fargate, on_bridge, on_fargate, two_clusters};
-use crate::harness::{Ended, Scene};
+use crate::harness::{Exited, Scene};
 
-/// What a steady refresh of one small cluster asks.
+/// The calls of a later refresh of one small cluster.
 const STEADY: &[(&str, usize)] = &[("ecs:ListTasks", 1), ("ecs:DescribeTasks", 1)];
 
-/// A first refresh in which a container instance was looked up.
+/// The calls of a first refresh that needs the address of a container instance.
 const WITH_HOSTS: &[(&str, usize)] = &[
     ("ecs:ListTasks", 1),
     ("ecs:DescribeTasks", 1),
@@ -20,13 +20,19 @@ const WITH_HOSTS: &[(&str, usize)] = &[
     ("ec2:DescribeInstances", 1),
 ];
 
-/// A first refresh in which none was.
+/// The calls of a first refresh that needs no container instance.
 const WITHOUT_HOSTS: &[(&str, usize)] =
     &[("ecs:ListTasks", 1), ("ecs:DescribeTasks", 1), ("ecs:DescribeTaskDefinition", 1)];
 
-/// Runs one refresh, and then three, of a program without memory: these calls and no others. Returns the
-/// scene, with the calls of the three.
-fn costs(world: World, flags: &[&str], first: &[(&str, usize)], later: &[(&str, usize)], targets: usize) -> Scene {
+/// Runs the program for one refresh and then for three, each time without a cache file, and checks that it makes
+/// exactly these calls. Returns the scene with the calls of the second run.
+fn assert_calls(
+    world: World,
+    flags: &[&str],
+    first: &[(&str, usize)],
+    later: &[(&str, usize)],
+    targets: usize,
+) -> Scene {
     let mut scene = Scene::of(world).flag("-config.cluster=prod").flag("-config.cache=off");
     for flag in flags {
         scene = scene.flag(flag);
@@ -34,8 +40,8 @@ fn costs(world: World, flags: &[&str], first: &[(&str, usize)], later: &[(&str, 
     for refreshes in [1, 3] {
         scene = scene.flag(&format!("-config.scrape-times={refreshes}"));
         scene.aws.take_calls();
-        let ended: Ended = scene.run();
-        assert_eq!((ended.code, scene.groups().len()), (Some(0), targets), "{}", ended.stderr);
+        let exited: Exited = scene.run();
+        assert_eq!((exited.code, scene.groups().len()), (Some(0), targets), "{}", exited.stderr);
         let expected: Vec<_> = first.iter().chain((1..refreshes).flat_map(|_| later)).copied().collect();
         assert_eq!(scene.aws.calls(), Calls::of(&expected), "{refreshes} refreshes");
         assert_eq!(scene.aws.calls().throttled(), 0);
@@ -43,7 +49,7 @@ fn costs(world: World, flags: &[&str], first: &[(&str, usize)], later: &[(&str, 
     scene
 }
 
-/// The cluster `prod` with tasks on one instance, and the definition that they share.
+/// Returns a world with the cluster `prod` and these tasks on one instance.
 fn on_an_instance(definition: TaskDefinition, tasks: impl IntoIterator<Item = Task>) -> World {
     let mut prod = Cluster::new("prod").with_container_instance(ContainerInstance::new("ci-1", "i-1"));
     prod.tasks.extend(tasks);
@@ -51,69 +57,69 @@ fn on_an_instance(definition: TaskDefinition, tasks: impl IntoIterator<Item = Ta
 }
 
 #[test]
-fn fargate_needs_no_hosts() {
-    costs(fargate(3), &[], WITHOUT_HOSTS, STEADY, 3);
+fn fargate_makes_no_host_calls() {
+    assert_calls(fargate(3), &[], WITHOUT_HOSTS, STEADY, 3);
 }
 
 #[test]
-fn a_cluster_without_tasks_is_only_listed() {
+fn cluster_without_tasks_is_only_listed() {
     let nothing = World::default().with_cluster(Cluster::new("prod"));
-    costs(nothing, &[], &[("ecs:ListTasks", 1)], &[("ecs:ListTasks", 1)], 0);
+    assert_calls(nothing, &[], &[("ecs:ListTasks", 1)], &[("ecs:ListTasks", 1)], 0);
 }
 
 #[test]
-fn bridge_mode_asks_for_a_host_once() {
+fn bridge_mode_describes_a_host_once() {
     let tasks = (0..3).map(|n| on_bridge(&format!("t-{n}"), "api:1", "ci-1", 32768 + n));
-    costs(on_an_instance(exporter("api", 1, "bridge"), tasks), &[], WITH_HOSTS, STEADY, 3);
+    assert_calls(on_an_instance(exporter("api", 1, "bridge"), tasks), &[], WITH_HOSTS, STEADY, 3);
 }
 
 #[test]
-fn host_mode_asks_for_a_host_once() {
+fn host_mode_describes_a_host_once() {
     let task = Task::ec2("t-1", "node:1", "ci-1").with_container(Container::new("app"));
-    costs(on_an_instance(exporter("node", 1, "host"), [task]), &[], WITH_HOSTS, STEADY, 1);
+    assert_calls(on_an_instance(exporter("node", 1, "host"), [task]), &[], WITH_HOSTS, STEADY, 1);
 }
 
 #[test]
-fn awsvpc_on_an_instance_needs_no_hosts() {
+fn awsvpc_on_an_instance_makes_no_host_calls() {
     let task = Task::ec2("t-1", "web:1", "ci-1").container("app", "10.0.0.1");
-    costs(on_an_instance(exporter("web", 1, "awsvpc"), [task]), &[], WITHOUT_HOSTS, STEADY, 1);
+    assert_calls(on_an_instance(exporter("web", 1, "awsvpc"), [task]), &[], WITHOUT_HOSTS, STEADY, 1);
 }
 
 #[test]
-fn a_server_name_needs_no_hosts() {
+fn server_name_makes_no_host_calls() {
     let labels = [(PORT_LABEL, "9102"), ("PROMETHEUS_EXPORTER_SERVER_NAME", "api.example.com")];
     let definition = TaskDefinition::new("api", 1, "bridge").container("app", &labels);
-    costs(on_an_instance(definition, [on_bridge("t-1", "api:1", "ci-1", 32768)]), &[], WITHOUT_HOSTS, STEADY, 1);
+    assert_calls(on_an_instance(definition, [on_bridge("t-1", "api:1", "ci-1", 32768)]), &[], WITHOUT_HOSTS, STEADY, 1);
 }
 
 #[test]
-fn containers_without_a_label_need_no_hosts() {
+fn containers_without_port_label_make_no_host_calls() {
     let definition = TaskDefinition::new("api", 1, "bridge").container("app", &[("team", "x")]);
-    costs(on_an_instance(definition, [on_bridge("t-1", "api:1", "ci-1", 32768)]), &[], WITHOUT_HOSTS, STEADY, 0);
+    assert_calls(on_an_instance(definition, [on_bridge("t-1", "api:1", "ci-1", 32768)]), &[], WITHOUT_HOSTS, STEADY, 0);
 }
 
-/// EC2 refuses the ids of ECS Anywhere machines.
+/// EC2 rejects the ids of ECS Anywhere machines.
 #[test]
-fn ecs_anywhere_machines_are_not_asked_of_ec2() {
+fn ecs_anywhere_machines_are_not_described_by_ec2() {
     let mut world = on_an_instance(
         exporter("api", 1, "bridge"),
         [on_bridge("t-1", "api:1", "ci-1", 32768).launch_type("EXTERNAL")],
     );
     world.cluster_mut("prod").container_instance_mut("ci-1").ec2_instance_id = Some("mi-0123456789abcdef0".to_owned());
-    costs(world, &[], &WITH_HOSTS[..4], STEADY, 0);
+    assert_calls(world, &[], &WITH_HOSTS[..4], STEADY, 0);
 }
 
 #[test]
-fn two_hundred_and_fifty_tasks_are_three_pages_and_three_batches_and_then_one() {
+fn later_refreshes_describe_one_batch_of_250_tasks() {
     let first = &[("ecs:ListTasks", 3), ("ecs:DescribeTasks", 3), ("ecs:DescribeTaskDefinition", 1)];
-    costs(fargate(250), &[], first, &[("ecs:ListTasks", 3), ("ecs:DescribeTasks", 1)], 250);
-    costs(fargate(250), &["-config.describe-all"], first, &first[..2], 250);
-    // Some of these labels change while a task runs.
-    costs(fargate(250), &["-config.meta-labels"], first, &first[..2], 250);
+    assert_calls(fargate(250), &[], first, &[("ecs:ListTasks", 3), ("ecs:DescribeTasks", 1)], 250);
+    assert_calls(fargate(250), &["-config.describe-all"], first, &first[..2], 250);
+    // Some of the meta labels change while a task runs.
+    assert_calls(fargate(250), &["-config.meta-labels"], first, &first[..2], 250);
 }
 
 #[test]
-fn four_hundred_and_fifty_instances_are_three_calls_of_ec2() {
+fn ec2_describes_450_instances_in_three_calls() {
     let mut world = World::default().with_task_definition(exporter("api", 1, "bridge"));
     let mut prod = Cluster::new("prod");
     for n in 0..450 {
@@ -130,27 +136,28 @@ fn four_hundred_and_fifty_instances_are_three_calls_of_ec2() {
         ("ecs:DescribeContainerInstances", 5),
         ("ec2:DescribeInstances", 3),
     ];
-    costs(world, &[], first, &[("ecs:ListTasks", 5), ("ecs:DescribeTasks", 1)], 450);
+    assert_calls(world, &[], first, &[("ecs:ListTasks", 5), ("ecs:DescribeTasks", 1)], 450);
 }
 
-/// EC2 hides them from a filtered listing otherwise, and may not know the parameter where nobody needs it.
+/// Without the parameter EC2 omits managed instances. Elsewhere it is not sent, since an EC2 endpoint may not support
+/// it.
 #[test]
-fn managed_instances_are_asked_for_as_such_and_others_are_not() {
+fn managed_resources_are_requested_only_for_managed_instances() {
     let included = |scene: &Scene| -> Vec<Value> {
         let requests = scene.aws.calls().requests("ec2:DescribeInstances");
         requests.into_iter().map(|request| request["IncludeManagedResources"].clone()).collect()
     };
     let task = || on_bridge("t-1", "api:1", "ci-1", 32768);
-    let scene = costs(on_an_instance(exporter("api", 1, "bridge"), [task()]), &[], WITH_HOSTS, STEADY, 1);
+    let scene = assert_calls(on_an_instance(exporter("api", 1, "bridge"), [task()]), &[], WITH_HOSTS, STEADY, 1);
     assert_eq!(included(&scene), [Value::Null]);
     let mut world = on_an_instance(exporter("api", 1, "bridge"), [task().launch_type("MANAGED_INSTANCES")]);
     world.instance_mut("i-1").managed = true;
-    let scene = costs(world, &[], WITH_HOSTS, STEADY, 1);
+    let scene = assert_calls(world, &[], WITH_HOSTS, STEADY, 1);
     assert_eq!(included(&scene), ["true"]);
 }
 
 #[test]
-fn all_clusters_cost_one_listing_more() {
+fn all_clusters_need_one_more_listing() {
     let first = [
         ("ecs:ListClusters", 1),
         ("ecs:ListTasks", 2),
@@ -159,38 +166,38 @@ fn all_clusters_cost_one_listing_more() {
         ("ecs:DescribeContainerInstances", 2),
         ("ec2:DescribeInstances", 1),
     ];
-    costs(two_clusters(), &["-config.cluster="], &first, &first[..3], 4);
+    assert_calls(two_clusters(), &["-config.cluster="], &first, &first[..3], 4);
 }
 
 #[test]
-fn a_role_is_assumed_once() {
+fn role_is_assumed_once() {
     let role = "-config.role-arn=arn:aws:iam::123456789012:role/reader";
     let first = [&[("sts:AssumeRole", 1)], WITH_HOSTS].concat();
     let world = on_an_instance(exporter("api", 1, "bridge"), [on_bridge("t-1", "api:1", "ci-1", 32768)]);
-    let scene = costs(world, &[role], &first, STEADY, 1);
+    let scene = assert_calls(world, &[role], &first, STEADY, 1);
     let signed_by = scene.aws.calls().access_keys("ecs:ListTasks");
     assert!(signed_by.iter().all(|key| key.starts_with("ASIA-reader-")), "{signed_by:?}");
 }
 
 #[test]
-fn a_definition_that_does_not_exist_is_not_asked_for_again_at_once() {
+fn missing_definition_is_cached() {
     let mut world = fargate(1);
     world.cluster_mut("prod").add_task(on_fargate("lost", "lost:7", "10.9.9.9"));
     let first = [STEADY, &[("ecs:DescribeTaskDefinition", 2)]].concat();
-    costs(world, &[], &first, STEADY, 1);
+    assert_calls(world, &[], &first, STEADY, 1);
 }
 
 #[test]
-fn definitions_of_tasks_that_are_going_are_not_asked_for() {
+fn definitions_of_stopping_tasks_are_not_described() {
     let mut world = fargate(1);
     let gone = on_fargate("gone", "gone:1", "10.9.9.9").last_status("STOPPING").desired_status("STOPPED");
     world.cluster_mut("prod").add_task(gone);
-    costs(world, &[], WITHOUT_HOSTS, STEADY, 1);
+    assert_calls(world, &[], WITHOUT_HOSTS, STEADY, 1);
 }
 
-/// AWS allows a burst of 50 DescribeTaskDefinition and 20 a second after that.
+/// AWS allows a burst of 50 DescribeTaskDefinition calls and then 20 a second.
 #[test]
-fn a_cold_start_with_many_definitions_is_slow_rather_than_throttled() {
+fn cold_start_with_many_definitions_is_not_throttled() {
     let mut world = World::default();
     let mut prod = Cluster::new("prod");
     for n in 0..120 {
@@ -205,10 +212,10 @@ fn a_cold_start_with_many_definitions_is_slow_rather_than_throttled() {
     assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 120);
 }
 
-/// Somebody else uses the whole quota: the calls of one round show it, and the rest of their kind is left for later.
+/// When others use up the quota, the first concurrent calls find out, and the remaining ones are skipped.
 #[test]
-fn a_service_that_only_throttles_is_not_asked_on_and_on() {
-    const AT_ONCE: usize = 16;
+fn circuit_breaker_limits_attempts_of_a_throttled_operation() {
+    const CONCURRENT: usize = 16;
     const ATTEMPTS: usize = 5;
     let mut world = World::default();
     let mut prod = Cluster::new("prod");
@@ -219,25 +226,25 @@ fn a_service_that_only_throttles_is_not_asked_on_and_on() {
     }
     let mut scene = Scene::of(world.with_cluster(prod)).flag("-config.cluster=prod").flag("-config.scrape-times=1");
     scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Throttle));
-    let ended = scene.run();
-    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Skipped"), "{}", ended.stderr);
+    let exited = scene.run();
+    assert_eq!(exited.code, Some(1), "{}", exited.stderr);
+    assert!(exited.stderr.contains("Skipped"), "{}", exited.stderr);
     let attempts = scene.aws.calls().get("ecs:DescribeTaskDefinition");
-    assert!((AT_ONCE..=2 * AT_ONCE * ATTEMPTS).contains(&attempts), "{attempts}");
+    assert!((CONCURRENT..=2 * CONCURRENT * ATTEMPTS).contains(&attempts), "{attempts}");
 }
 
-/// While nobody could tell which tasks there are, anything may have happened to them.
+/// During a failed listing, tasks may have changed in any way.
 #[test]
-fn after_a_failed_listing_every_task_is_described_at_once() {
+fn all_tasks_are_described_after_a_failed_listing() {
     let mut scene = Scene::of(fargate(250)).flag("-config.cluster=prod");
     scene.start();
-    scene.after_refreshes(2);
+    scene.wait_for_refreshes(2);
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied));
-    scene.until_failed("ListTasks", "AccessDeniedException");
-    scene.after_refreshes(1);
+    scene.wait_for_failure("ListTasks", "AccessDeniedException");
+    scene.wait_for_refreshes(1);
     scene.aws.take_calls();
     scene.aws.clear_faults();
-    scene.after_refreshes(3);
+    scene.wait_for_refreshes(3);
     let requests = scene.aws.calls().requests("ecs:DescribeTasks");
     let described: Vec<usize> = requests.iter().map(|request| request["tasks"].as_array().unwrap().len()).collect();
     assert_eq!((described[..3].iter().sum::<usize>(), described[3]), (250, 100), "{described:?}");

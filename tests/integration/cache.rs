@@ -1,4 +1,4 @@
-//! What cannot change outlives a restart in a file beside the output; and whatever is in that file does no harm.
+//! The cache file: immutable data survives a restart, and an invalid file does no harm.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use simaws::Calls;
 
 use crate::fixtures::{TWO_CLUSTERS, two_clusters};
-use crate::harness::{Ended, Scene, all_at_once, text};
+use crate::harness::{Exited, Scene, run_concurrently, text};
 
-/// What both clusters cost in one refresh when nothing is remembered, and when what cannot change is.
+/// The calls of one refresh of both clusters without a cache file, and with one.
 const COLD: [(&str, usize); 5] = [
     ("ecs:ListTasks", 2),
     ("ecs:DescribeTasks", 2),
@@ -22,29 +22,29 @@ fn once() -> Scene {
     Scene::of(two_clusters()).flag("-config.cluster=prod,other").flag("-config.scrape-times=1")
 }
 
-/// One refresh, which has to find everything at this cost.
-fn refresh(scene: &mut Scene, cost: &[(&str, usize)]) -> Ended {
+/// Runs one refresh, which must find all targets with exactly these calls.
+fn refresh(scene: &mut Scene, calls: &[(&str, usize)]) -> Exited {
     scene.aws.take_calls();
-    let ended = scene.run();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    scene.until_targets(&TWO_CLUSTERS);
-    assert_eq!(scene.aws.calls(), Calls::of(cost));
-    ended
+    let exited = scene.run();
+    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    scene.wait_for_targets(&TWO_CLUSTERS);
+    assert_eq!(scene.aws.calls(), Calls::of(calls));
+    exited
 }
 
 #[test]
-fn a_restart_asks_only_for_what_may_have_changed() {
+fn restart_describes_only_what_may_have_changed() {
     let mut scene = once();
     refresh(&mut scene, &COLD);
     let file = scene.bytes();
     fs::remove_file(scene.file()).unwrap();
     refresh(&mut scene, &WARM);
-    assert_eq!(scene.bytes(), file, "the file is the same, whether AWS or the cache knows");
-    scene.assert_no_litter();
+    assert_eq!(scene.bytes(), file, "the output is the same with and without the cache");
+    scene.assert_no_temporary_files();
 }
 
 #[test]
-fn nobody_else_reads_it_and_a_refresh_that_learns_nothing_leaves_it_alone() {
+fn cache_is_private_and_rewritten_only_when_it_changes() {
     let mut scene = once();
     refresh(&mut scene, &COLD);
     let cache = fs::metadata(scene.cache()).unwrap();
@@ -54,7 +54,7 @@ fn nobody_else_reads_it_and_a_refresh_that_learns_nothing_leaves_it_alone() {
 }
 
 #[test]
-fn switched_off_it_is_neither_written_nor_read() {
+fn disabled_cache_is_neither_written_nor_read() {
     let mut scene = once().flag("-config.cache=off");
     refresh(&mut scene, &COLD);
     assert!(!scene.cache().exists());
@@ -65,7 +65,7 @@ fn switched_off_it_is_neither_written_nor_read() {
 }
 
 #[test]
-fn one_that_is_of_no_use_is_ignored_with_one_line_and_replaced() {
+fn invalid_cache_is_ignored_with_one_warning_and_replaced() {
     let version_2 = r#"{"format":"ecs-discovery cache","version":2,"something":"else"}"#;
     let cases = [
         ("\u{0}\u{1}", "expected value"),
@@ -73,33 +73,33 @@ fn one_that_is_of_no_use_is_ignored_with_one_line_and_replaced() {
         (r#"{"format":"another","version":1}"#, "not a cache file of ecs-discovery"),
         (version_2, "version 2 is not supported, only 1"),
     ];
-    all_at_once(&cases, |(contents, why)| {
+    run_concurrently(&cases, |(contents, why)| {
         let mut scene = once();
         fs::write(scene.cache(), contents).unwrap();
-        let ended = refresh(&mut scene, &COLD);
+        let exited = refresh(&mut scene, &COLD);
         let lines: Vec<serde_json::Value> =
-            ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let about = |line: &&serde_json::Value| text(line, "message").starts_with("cache ");
-        let [line] = lines.iter().filter(about).collect::<Vec<_>>()[..] else { panic!("{}", ended.stderr) };
+            exited.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of_cache = |line: &&serde_json::Value| text(line, "message").starts_with("cache ");
+        let [line] = lines.iter().filter(of_cache).collect::<Vec<_>>()[..] else { panic!("{}", exited.stderr) };
         assert!(text(line, "reason").starts_with(why), "{line}");
         refresh(&mut scene, &WARM);
     });
 }
 
 #[test]
-fn one_that_cannot_be_read_or_written_is_only_a_warning() {
+fn unusable_cache_path_is_only_a_warning() {
     let mut scene = once();
     fs::create_dir(scene.cache()).unwrap();
-    let ended = refresh(&mut scene, &COLD);
-    assert!(ended.stderr.contains("not a regular file"), "{}", ended.stderr);
+    let exited = refresh(&mut scene, &COLD);
+    assert!(exited.stderr.contains("not a regular file"), "{}", exited.stderr);
     let mut scene = scene.flag("-config.scrape-times=3");
-    let ended = scene.run();
-    assert_eq!(ended.code, Some(0));
-    assert_eq!(ended.stderr.matches("cannot write the cache file").count(), 1, "{}", ended.stderr);
+    let exited = scene.run();
+    assert_eq!(exited.code, Some(0));
+    assert_eq!(exited.stderr.matches("cannot write the cache file").count(), 1, "{}", exited.stderr);
 }
 
 #[test]
-fn an_explanation_leaves_none_behind() {
+fn explain_writes_no_cache() {
     let mut scene = Scene::of(two_clusters()).flag("-config.cluster=prod,other").flag("-explain");
     assert_eq!(scene.run().code, Some(0));
     assert!(!scene.cache().exists());

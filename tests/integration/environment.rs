@@ -1,4 +1,4 @@
-//! Flags as environment variables, and what of them reaches STS.
+//! Flags set by environment variables, and the flags that reach STS and ECS.
 
 use ecs_discovery::cli::FLAGS;
 use simaws::Task;
@@ -13,22 +13,22 @@ fn once(scene: Scene) -> Scene {
 }
 
 #[test]
-fn the_environment_says_what_the_command_line_does_not() {
+fn command_line_overrides_environment() {
     let scene = once(Scene::of(two_clusters())).env("ECS_DISCOVERY_CONFIG_CLUSTER", "other");
     let mut scene = scene.env("ECS_DISCOVERY_CONFIG_SCRAPE_TIMES", "0").env("ECS_DISCOVERY_CONFIG_META_LABELS", "true");
-    assert_eq!(scene.run().code, Some(0), "the flag wins: it ends after a refresh");
+    assert_eq!(scene.run().code, Some(0), "the flag wins: exits after one refresh");
     let groups = scene.groups();
     assert_eq!(groups.len(), 2);
     assert!(groups.iter().all(|group| group.labels.get("__meta_ecs_cluster") == Some("other")), "{groups:?}");
     let mut scene = scene.flag("-config.cluster=prod,other").flag("-config.meta-labels=false");
     assert_eq!(scene.run().code, Some(0));
-    scene.until_targets(&TWO_CLUSTERS);
+    scene.wait_for_targets(&TWO_CLUSTERS);
     assert!(scene.groups().iter().all(|group| group.labels.get("__meta_ecs_cluster").is_none()));
 }
 
-/// An error names the variable rather than the flag, since the variable is the one to fix.
+/// The message must name the variable, because that is what the user has to fix.
 #[test]
-fn an_invalid_value_names_its_variable() {
+fn invalid_value_is_reported_with_its_variable() {
     for (variable, value, why) in [
         ("ECS_DISCOVERY_CONFIG_SCRAPE_TIMES", "many", "expected an integer"),
         ("ECS_DISCOVERY_CONFIG_DYNAMIC_PORT_DETECTION", "maybe", "expected true or false"),
@@ -39,20 +39,16 @@ fn an_invalid_value_names_its_variable() {
         ("ECS_DISCOVERY_WEB_TELEMETRY_PATH", "metrics", "expected an unused path such as /metrics"),
         ("ECS_DISCOVERY_CONFIG_FILTER_LABEL", "=x", "expected NAME or NAME=VALUE"),
     ] {
-        // The harness takes an empty variable away.
         let mut scene = Scene::of(fargate(1)).env(variable, value);
-        if value.is_empty() {
-            scene.shell(&format!("export {variable}="));
-        }
-        let ended = scene.run();
-        assert_eq!((ended.code, ended.stdout.as_str(), scene.aws.calls().total()), (Some(2), "", 0), "{variable}");
-        let first = ended.stderr.lines().next().unwrap();
+        let exited = scene.run();
+        assert_eq!((exited.code, exited.stdout.as_str(), scene.aws.calls().total()), (Some(2), "", 0), "{variable}");
+        let first = exited.stderr.lines().next().unwrap();
         assert!(first.contains(variable) && first.contains(why), "{variable}: {first}");
     }
 }
 
 #[test]
-fn the_help_names_the_variables() {
+fn help_documents_the_variables() {
     let help = Scene::of(fargate(1)).flag("-help").run().stdout;
     assert!(help.contains("ECS_DISCOVERY_CONFIG_CLUSTER"), "{help}");
     for flag in FLAGS {
@@ -63,28 +59,32 @@ fn the_help_names_the_variables() {
 }
 
 #[test]
-fn the_external_id_reaches_sts_with_the_name_of_the_session() {
+fn external_id_and_session_name_reach_sts() {
     let scene = Scene::of(fargate(1)).flag("-config.cluster=prod").flag(&format!("-config.role-arn={ROLE}"));
     let mut scene = scene.flag("-config.external-id=tenant 7").flag("-config.scrape-times=3");
     assert_eq!(scene.run().code, Some(0));
-    let [request] = &scene.aws.take_calls().requests("sts:AssumeRole")[..] else { panic!("one for three refreshes") };
+    let [request] = &scene.aws.take_calls().requests("sts:AssumeRole")[..] else {
+        panic!("not one AssumeRole for three refreshes")
+    };
     assert_eq!(request["RoleArn"], ROLE);
     assert_eq!((&request["RoleSessionName"], &request["ExternalId"]), (&"ecs-discovery".into(), &"tenant 7".into()));
     let mut scene = scene.flag("-config.external-id=");
     assert_eq!(scene.run().code, Some(0));
-    let [request] = &scene.aws.calls().requests("sts:AssumeRole")[..] else { panic!("one for three refreshes") };
+    let [request] = &scene.aws.calls().requests("sts:AssumeRole")[..] else {
+        panic!("not one AssumeRole for three refreshes")
+    };
     assert!(request["ExternalId"].is_null() && request["RoleSessionName"] == "ecs-discovery", "{request}");
 }
 
 #[test]
-fn an_external_id_without_a_role_is_refused() {
+fn external_id_without_role_is_invalid() {
     let mut scene = Scene::of(fargate(1)).env("ECS_DISCOVERY_CONFIG_EXTERNAL_ID", "x");
     assert_eq!(scene.run().code, Some(2));
 }
 
-/// Tags cost no call, and are asked for only where labels are made of them.
+/// Tags come without additional calls, and are requested only for meta labels.
 #[test]
-fn tags_are_asked_for_with_meta_labels_and_not_without() {
+fn tags_are_requested_only_with_meta_labels() {
     let mut world = fargate(0);
     let task = Task::fargate("web-0", "web:1").container("app", "10.0.0.1").tag("team", "shop");
     world.cluster_mut("prod").add_task(task);

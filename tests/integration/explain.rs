@@ -1,7 +1,7 @@
-//! `-explain`: why each container is or is not a target, as people and machines read it.
+//! `-explain`: why each container is or is not a target, as text and as JSON.
 //!
-//! `explain/fleet.txt` and `explain/fleet.json` are what is printed of [`fleet`]; `UPDATE_GOLDEN=1` rewrites
-//! them. Review each by hand: they state what a person should be told.
+//! `explain/fleet.txt` and `explain/fleet.json` are the reports of [`fleet`]. `UPDATE_GOLDEN=1` rewrites them; review
+//! every change by hand.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,11 @@ use std::path::Path;
 use serde_json::Value;
 use simaws::{Cluster, Container, ContainerInstance, Describe, Fault, FaultKind, Instance, TaskDefinition, World};
 
+use crate::diff::diff;
 use crate::fixtures::{PORT_LABEL, TWO_CLUSTERS, exporter, fargate, on_bridge, on_fargate, two_clusters};
-use crate::harness::{Ended, Scene};
+use crate::harness::{Exited, Scene};
 
-/// Three clusters with every kind of verdict that one refresh can give.
+/// Returns three clusters with every kind of verdict.
 fn fleet() -> World {
     let web = [
         (PORT_LABEL, "9102,9103/slow"),
@@ -49,19 +50,19 @@ fn fleet() -> World {
         .with_instance(Instance::new("i-1", "10.1.0.1"))
 }
 
-fn explained(world: World, flag: &str) -> Scene {
+fn explain(world: World, flag: &str) -> Scene {
     Scene::of(world).flag(flag).flag("-log.level=error")
 }
 
-/// Runs it, and without exception: no file, no port.
-fn run(scene: &mut Scene) -> Ended {
-    let ended = scene.run();
-    assert_eq!(scene.bytes(), None, "it writes no file");
-    assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
-    ended
+/// Runs the program, which must not write a file.
+fn run(scene: &mut Scene) -> Exited {
+    let exited = scene.run();
+    assert_eq!(scene.bytes(), None, "no file is written");
+    assert!(!exited.stderr.contains("panic"), "{}", exited.stderr);
+    exited
 }
 
-/// Compares with the file of this name, in which ids of requests have no number.
+/// Compares a report with the file of this name, which has `ID` in place of every request id.
 fn assert_golden(name: &str, printed: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/explain").join(name);
     let mut parts = printed.split("(request ");
@@ -74,53 +75,58 @@ fn assert_golden(name: &str, printed: &str) {
         fs::write(&path, &text).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap();
-    assert!(text == expected, "{name}: expected\n{expected}\nprinted\n{text}");
+    assert!(
+        text == expected,
+        "{name} differs (- expected, + printed):\n{}\nIf the new text is right: UPDATE_GOLDEN=1 cargo test --workspace \
+         --test integration explain",
+        diff(&expected, &text),
+    );
 }
 
 #[test]
-fn a_person_is_told_what_to_do() {
-    let mut scene = explained(fleet(), "-explain");
+fn text_report() {
+    let mut scene = explain(fleet(), "-explain");
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("legacy"));
-    let ended = run(&mut scene);
-    assert_eq!(ended.code, Some(1), "a cluster could not be read");
-    assert_golden("fleet.txt", &ended.stdout);
+    let exited = run(&mut scene);
+    assert_eq!(exited.code, Some(1), "a cluster could not be listed");
+    assert_golden("fleet.txt", &exited.stdout);
 }
 
 #[test]
-fn a_machine_is_told_the_same() {
-    let mut scene = explained(fleet(), "-explain=json");
+fn json_report() {
+    let mut scene = explain(fleet(), "-explain=json");
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("legacy"));
-    let ended = run(&mut scene);
-    assert_eq!(ended.code, Some(1), "a cluster could not be read");
-    serde_json::from_str::<Value>(&ended.stdout).unwrap();
-    assert_golden("fleet.json", &ended.stdout);
+    let exited = run(&mut scene);
+    assert_eq!(exited.code, Some(1), "a cluster could not be listed");
+    serde_json::from_str::<Value>(&exited.stdout).unwrap();
+    assert_golden("fleet.json", &exited.stdout);
 }
 
 #[test]
-fn every_cluster_read_is_a_success_though_containers_have_something_to_mend() {
+fn misconfigured_containers_do_not_fail_the_exit_code() {
     for flag in ["-explain", "-explain=json"] {
-        assert_eq!(run(&mut explained(fleet(), flag)).code, Some(0), "{flag}");
-        assert_eq!(run(&mut explained(World::default(), flag)).code, Some(0), "{flag}");
+        assert_eq!(run(&mut explain(fleet(), flag)).code, Some(0), "{flag}");
+        assert_eq!(run(&mut explain(World::default(), flag)).code, Some(0), "{flag}");
     }
-    let ended = run(&mut explained(World::default(), "-explain"));
-    assert_eq!(ended.stdout, "0 targets in 0 clusters, 0 skipped\n");
+    let exited = run(&mut explain(World::default(), "-explain"));
+    assert_eq!(exited.stdout, "0 targets in 0 clusters, 0 skipped\n");
 }
 
-/// The targets of a cluster whose hosts are not known cannot be told, but its tasks have been read.
+/// Only the addresses of the hosts are unknown; the cluster itself is complete.
 #[test]
-fn ec2_denied_is_told_with_what_to_allow() {
-    let mut scene = explained(two_clusters(), "-explain").flag("-config.cluster=prod");
+fn denied_ec2_is_reported_with_the_action_to_allow() {
+    let mut scene = explain(two_clusters(), "-explain").flag("-config.cluster=prod");
     scene.aws.add_fault(Fault::always("ec2:DescribeInstances", FaultKind::Denied));
-    let ended = run(&mut scene);
-    assert_eq!(ended.code, Some(1), "a container is unknown");
-    let line = ended.stdout.lines().find(|line| line.contains("api-1")).unwrap();
-    let said = "DescribeInstances: UnauthorizedOperation: allow ec2:DescribeInstances";
-    assert!(line.contains("unknown") && line.ends_with(said), "{}", ended.stdout);
-    assert!(ended.stdout.contains("1 target in 1 cluster, 0 skipped\n"), "{}", ended.stdout);
+    let exited = run(&mut scene);
+    assert_eq!(exited.code, Some(1));
+    let line = exited.stdout.lines().find(|line| line.contains("api-1")).unwrap();
+    let expected = "DescribeInstances: UnauthorizedOperation: allow ec2:DescribeInstances";
+    assert!(line.contains("unknown") && line.ends_with(expected), "{}", exited.stdout);
+    assert!(exited.stdout.contains("1 target in 1 cluster, 0 skipped\n"), "{}", exited.stdout);
 }
 
 #[test]
-fn what_cannot_be_read_at_all_is_told_with_what_to_do() {
+fn failed_cluster_is_reported_with_a_remedy() {
     let role = "-config.role-arn=arn:aws:iam::123456789012:role/reader";
     for (operation, kind, flag, remedy) in [
         ("ecs:ListClusters", FaultKind::Denied, "-config.cluster=", "allow ecs:ListClusters"),
@@ -135,43 +141,43 @@ fn what_cannot_be_read_at_all_is_told_with_what_to_do() {
         ),
         ("ecs:ListTasks", FaultKind::Unavailable, "-config.cluster=prod", "wait: every refresh retries"),
     ] {
-        let mut scene = explained(fargate(1), "-explain").flag(flag);
+        let mut scene = explain(fargate(1), "-explain").flag(flag);
         scene.aws.add_fault(Fault::always(operation, kind));
-        let ended = run(&mut scene);
-        assert!(ended.stdout.contains(remedy), "{operation}: {}", ended.stdout);
-        assert_eq!(ended.code, Some(1), "{operation}: {}", ended.stdout);
+        let exited = run(&mut scene);
+        assert!(exited.stdout.contains(remedy), "{operation}: {}", exited.stdout);
+        assert_eq!(exited.code, Some(1), "{operation}: {}", exited.stdout);
     }
 }
 
 #[test]
-fn it_needs_no_file_and_touches_none() {
-    let mut scene = explained(two_clusters(), "-explain").flag("-web.listen-address=127.0.0.1:0");
-    scene.file_holds("what was there");
-    let ended = scene.run();
-    assert_eq!((ended.code, scene.bytes().as_deref()), (Some(0), Some(&b"what was there"[..])));
-    assert_eq!(TWO_CLUSTERS.iter().filter(|target| ended.stdout.contains(*target)).count(), 4);
-    assert!(!ended.stderr.contains("listening"));
+fn explain_neither_reads_nor_writes_the_file() {
+    let mut scene = explain(two_clusters(), "-explain").flag("-web.listen-address=127.0.0.1:0");
+    scene.write_file("foreign");
+    let exited = scene.run();
+    assert_eq!((exited.code, scene.bytes().as_deref()), (Some(0), Some(&b"foreign"[..])));
+    assert_eq!(TWO_CLUSTERS.iter().filter(|target| exited.stdout.contains(*target)).count(), 4);
+    assert!(!exited.stderr.contains("listening"));
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_error_and_a_full_disk_is() {
-    let mut scene = explained(fargate(2000), "-explain");
+fn closed_pipe_is_a_success_and_full_disk_is_an_error() {
+    let mut scene = explain(fargate(2000), "-explain");
     scene.shell("(\"$0\" \"$@\"; echo \"code $?\" >&2) | true; exit 0");
     assert_eq!(run(&mut scene).stderr, "code 0\n");
     for flag in ["-explain", "-help"] {
-        let mut scene = explained(fargate(1), flag);
+        let mut scene = explain(fargate(1), flag);
         scene.shell("exec \"$0\" \"$@\" >/dev/full");
         assert_eq!(run(&mut scene).code, Some(1), "{flag}");
     }
 }
 
-/// Runs it on a terminal of its own.
+/// Runs the program on a pseudo-terminal.
 const ON_A_TERMINAL: &str = "exec python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' \"$0\" \"$@\"";
 
 #[test]
-fn colour_is_for_terminals() {
+fn only_terminals_get_colour() {
     let printed = |terminal: bool, no_color: &str| {
-        let mut scene = explained(fleet(), "-explain").env("NO_COLOR", no_color);
+        let mut scene = explain(fleet(), "-explain").env("NO_COLOR", no_color);
         scene.shell(if terminal { ON_A_TERMINAL } else { "" });
         run(&mut scene).stdout
     };
@@ -184,16 +190,16 @@ fn colour_is_for_terminals() {
     assert_eq!(without.iter().fold(coloured, |text, escape| text.replace(escape, "")), plain);
 }
 
-/// Docker labels are other people's text, and a terminal obeys control characters.
+/// Docker labels are untrusted text, and terminals interpret control characters.
 #[test]
-fn no_control_character_of_a_docker_label_reaches_a_terminal() {
+fn control_characters_of_docker_labels_are_escaped() {
     let evil = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m";
     let labels =
         [(PORT_LABEL, "9102,\u{1b}[2J"), ("PROMETHEUS_EXPORTER_JOB_NAME", evil), ("PROMETHEUS_EXPORTER_PATH", evil)];
     let world = World::default()
         .with_cluster(Cluster::new("prod").with_task(on_fargate("web-1", "web:1", "10.0.0.1")))
         .with_task_definition(TaskDefinition::new("web", 1, "awsvpc").container("app", &labels));
-    let ended = run(&mut explained(world, "-explain"));
-    assert!(ended.stdout.contains("10.0.0.1:9102"), "{}", ended.stdout);
-    assert_eq!(ended.stdout.chars().find(|c| c.is_control() && *c != '\n'), None, "{:?}", ended.stdout);
+    let exited = run(&mut explain(world, "-explain"));
+    assert!(exited.stdout.contains("10.0.0.1:9102"), "{}", exited.stdout);
+    assert_eq!(exited.stdout.chars().find(|c| c.is_control() && *c != '\n'), None, "{:?}", exited.stdout);
 }

@@ -1,26 +1,26 @@
-//! Worlds, in words that tests are made of.
+//! Worlds and their parts.
 
 use simaws::{Cluster, Container, ContainerInstance, Instance, Task, TaskDefinition, World};
 
-/// The docker label that makes a container a target.
+/// The docker label with the port, which makes a container a target.
 pub(crate) const PORT_LABEL: &str = "PROMETHEUS_EXPORTER_PORT";
 
-/// A task definition whose container `app` exports metrics on port 9102.
+/// Returns a task definition whose container `app` exports metrics on port 9102.
 pub(crate) fn exporter(family: &str, revision: i64, network_mode: &str) -> TaskDefinition {
     TaskDefinition::new(family, revision, network_mode).container("app", &[(PORT_LABEL, "9102")])
 }
 
-/// A running task on Fargate, its container `app` at this address.
+/// Returns a running task on Fargate whose container `app` has this address.
 pub(crate) fn on_fargate(id: &str, definition: &str, ip: &str) -> Task {
     Task::fargate(id, definition).container("app", ip)
 }
 
-/// A running task in bridge mode whose port 9102 is published on its host as `host_port`.
+/// Returns a running task in bridge mode whose port 9102 is published as `host_port`.
 pub(crate) fn on_bridge(id: &str, definition: &str, container_instance: &str, host_port: u16) -> Task {
     Task::ec2(id, definition, container_instance).with_container(Container::new("app").binding(9102, host_port))
 }
 
-/// The cluster `prod` with this many tasks on Fargate, all of `web:1`, at 10.0.N.N:9102.
+/// Returns the cluster `prod` with this many tasks of `web:1` on Fargate, at port 9102 of [`address`].
 pub(crate) fn fargate(tasks: usize) -> World {
     let mut prod = Cluster::new("prod");
     for n in 0..tasks {
@@ -29,7 +29,7 @@ pub(crate) fn fargate(tasks: usize) -> World {
     World::default().with_cluster(prod).with_task_definition(exporter("web", 1, "awsvpc"))
 }
 
-/// The address of the nth task of [`fargate`].
+/// Returns the address of the nth task of [`fargate`].
 pub(crate) fn address(n: usize) -> String {
     format!("10.0.{}.{}", n / 250, n % 250 + 1)
 }
@@ -43,7 +43,8 @@ pub(crate) const BUS: &str = "10.1.0.2:32769";
 /// All targets of [`two_clusters`].
 pub(crate) const TWO_CLUSTERS: [&str; 4] = [WEB, SHOP, API, BUS];
 
-/// `prod` and `other`, each with a task on Fargate (`web-1`, `shop-1`) and one in bridge mode (`api-1`, `bus-1`).
+/// Returns the clusters `prod` (`web-1` on Fargate, `api-1` in bridge mode) and `other` (`shop-1` on Fargate, `bus-1`
+/// in bridge mode).
 pub(crate) fn two_clusters() -> World {
     let prod = Cluster::new("prod")
         .with_task(on_fargate("web-1", "web:1", "10.0.1.1"))

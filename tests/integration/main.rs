@@ -1,23 +1,23 @@
-//! The real program over HTTP against the simulated AWS: faults, restarts, the file, signals, call budgets.
+//! The real program over HTTP against the simulated AWS. `README.md` shows how to write a test.
 //!
-//! | module | what it is about |
+//! | module | subject |
 //! |---|---|
-//! | [`faults`] | whatever AWS does, no target is lost and the others follow |
-//! | [`refusals`] | the answers that ask for more care than a fault of every call |
-//! | [`restart`] | the file that is there already is the last good state, or is not |
-//! | [`output`] | the file: whole, its mode, its time, its place; and what cannot be written |
-//! | [`lifecycle`] | start, end, exit codes, signals, where region and credentials come from |
-//! | [`budgets`] | which calls are made, and how many |
-//! | [`histories`] | tasks that are looked at in rotation, in worlds that change |
-//! | [`cache`] | what outlives a restart beside the file |
-//! | [`web`] | metrics, health, HTTP service discovery, the page; clients that behave badly |
-//! | [`healthcheck`] | what a container without a shell asks with |
-//! | [`panics`] | a defect of ours costs a refresh, and no more |
-//! | [`explain`] | why each container is or is not a target |
-//! | [`environment`] | the flags as environment variables, and the external id of a role |
-//! | [`harness`], [`fixtures`] | the parts put together; the worlds |
+//! | [`faults`] | no fault loses a target or delays the others |
+//! | [`partial_failures`] | some calls fail, or a response lacks something |
+//! | [`restart`] | the existing file: last known targets, or a foreign file |
+//! | [`output`] | the output file: complete, mode, time, path, errors |
+//! | [`lifecycle`] | start and shutdown, exit codes, signals, region, credentials |
+//! | [`budgets`] | the exact API calls of a refresh |
+//! | [`rotation`] | describing tasks in rotation, while the world changes |
+//! | [`cache`] | the cache file |
+//! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
+//! | [`healthcheck`] | `-healthcheck` |
+//! | [`panics`] | a panic costs one refresh and no target |
+//! | [`explain`] | `-explain` |
+//! | [`environment`] | flags as environment variables, the external id of a role |
+//! | [`harness`], [`fixtures`] | the test harness; the worlds |
 //!
-//! No test sleeps or counts on a time that something takes: each waits for a condition, with a deadline.
+//! No test sleeps: each waits for a condition, with a deadline.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,16 +28,18 @@
 
 mod budgets;
 mod cache;
+#[path = "../golden/diff.rs"]
+mod diff;
 mod environment;
 mod explain;
 mod faults;
 mod fixtures;
 mod harness;
 mod healthcheck;
-mod histories;
 mod lifecycle;
 mod output;
 mod panics;
-mod refusals;
+mod partial_failures;
 mod restart;
+mod rotation;
 mod web;

@@ -16,7 +16,7 @@ use ecs_discovery::run::{connect, run_with};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fixtures::{fargate, on_fargate};
-use crate::harness::{Scene, Server, flags_of_the_understudy, text, until};
+use crate::harness::{Scene, Server, flags_of_the_stand_in, text, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 const TWO: &str = "10.0.0.2:9102";
@@ -73,20 +73,20 @@ fn panics(server: Server) -> Option<f64> {
 fn restarts_discovery_in_the_same_process_and_loses_no_targets() {
     let mut scene = one_task();
     let server = scene.serve();
-    scene.until_targets(&[ONE]);
+    scene.wait_for_targets(&[ONE]);
     assert_eq!(panics(server), Some(0.0));
     let reader = scene.reader(&[ONE]);
     fs::write(trigger(&scene), "").unwrap();
-    until("two refreshes panicked", || panics(server) >= Some(2.0));
+    wait_until("two refreshes panicked", || panics(server) >= Some(2.0));
     assert_eq!(server.targets("/targets").len(), 1);
     assert_eq!(server.get("/").status, 200);
-    let line = scene.until_message("panic");
+    let line = scene.wait_for_message("panic");
     assert!(text(&line, "error").starts_with("as the test asks"), "{line}");
     fs::remove_file(trigger(&scene)).unwrap();
-    scene.after_refreshes(1);
+    scene.wait_for_refreshes(1);
     assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 1, "restored from the cache file");
-    scene.comes_up("prod", on_fargate("web-2", "web:1", "10.0.0.2"));
-    scene.until_targets(&[ONE, TWO]);
+    scene.add_task("prod", on_fargate("web-2", "web:1", "10.0.0.2"));
+    scene.wait_for_targets(&[ONE, TWO]);
     reader.stop();
     scene.stop();
 }
@@ -95,12 +95,12 @@ fn restarts_discovery_in_the_same_process_and_loses_no_targets() {
 fn keeps_targets_without_an_output_file() {
     let mut scene = one_task().flag("-config.write-to=");
     let server = scene.serve();
-    until("the target is served", || server.get("/targets").body.contains(ONE));
+    wait_until("the target is served", || server.get("/targets").body.contains(ONE));
     fs::write(trigger(&scene), "").unwrap();
-    until("a refresh panicked", || panics(server) >= Some(1.0));
+    wait_until("a refresh panicked", || panics(server) >= Some(1.0));
     scene.aws.add_fault(simaws::Fault::always("*", simaws::FaultKind::Denied));
     fs::remove_file(trigger(&scene)).unwrap();
-    scene.after_refreshes(2);
+    scene.wait_for_refreshes(2);
     assert!(server.get("/targets").body.contains(ONE));
     scene.stop();
 }
@@ -110,7 +110,7 @@ fn waits_an_interval_before_it_calls_aws_again() {
     let mut scene = one_task().flag("-config.scrape-interval=1h");
     fs::write(trigger(&scene), "").unwrap();
     let server = scene.serve();
-    scene.until_message("a refresh panicked");
+    scene.wait_for_message("a refresh panicked");
     fs::remove_file(trigger(&scene)).unwrap();
     assert_eq!(server.get("/-/healthy").status, 200);
     let metrics = server.metrics();
@@ -125,26 +125,26 @@ fn waits_an_interval_before_it_calls_aws_again() {
 fn unhealthy_after_several_panics_without_a_finished_refresh() {
     let mut scene = one_task();
     let server = scene.serve();
-    scene.until_targets(&[ONE]);
+    scene.wait_for_targets(&[ONE]);
     fs::write(trigger(&scene), "").unwrap();
-    until("it is unhealthy", || server.get("/-/healthy").status == 503);
+    wait_until("it is unhealthy", || server.get("/-/healthy").status == 503);
     assert!(panics(server) >= Some(3.0));
     assert!(server.get("/-/healthy").body.contains("panicked"));
     assert_eq!(server.targets("/targets").len(), 1);
     fs::remove_file(trigger(&scene)).unwrap();
-    until("it is healthy again", || server.get("/-/healthy").status == 200);
+    wait_until("it is healthy again", || server.get("/-/healthy").status == 200);
     scene.stop();
 }
 
 #[test]
 fn limited_run_ends_with_an_error() {
-    if let Some(flags) = flags_of_the_understudy() {
+    if let Some(flags) = flags_of_the_stand_in() {
         return play(flags);
     }
     let mut scene = one_task().flag("-config.scrape-times=2");
-    scene.start_with(&[ONE]);
+    scene.start_and_wait_for(&[ONE]);
     fs::write(trigger(&scene), "").unwrap();
-    let ended = scene.ended();
-    assert_ne!(ended.code, Some(0));
+    let exited = scene.wait_for_exit();
+    assert_ne!(exited.code, Some(0));
     assert_eq!(scene.targets().len(), 1);
 }

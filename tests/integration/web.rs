@@ -1,4 +1,4 @@
-//! The web endpoints over real HTTP: off unless asked for, what each answers, and the page.
+//! The web endpoints over real HTTP: disabled by default, the responses, the page.
 
 mod hostile;
 mod metrics;
@@ -12,26 +12,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::config::ListenAddress;
+
 use ecs_discovery::web::{App, bind, serve};
 use simaws::{Cluster, Fault, FaultKind, TaskDefinition, World};
 
 use crate::fixtures::{PORT_LABEL, TWO_CLUSTERS, fargate, on_fargate, two_clusters};
-use crate::harness::{Scene, Server, until};
+use crate::harness::{Scene, Server, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 
-/// The cluster `prod` with one target.
+/// Returns a scene with one target in the cluster `prod`.
 fn small() -> Scene {
     Scene::of(fargate(1)).flag("-config.cluster=prod")
 }
 
-/// Both clusters, by name.
+/// Returns a scene with both clusters, which are configured by name.
 fn both_clusters() -> Scene {
     Scene::of(two_clusters()).flag("-config.cluster=prod,other")
 }
 
-/// Serves an app of the library in this process, and asks it.
-fn with_app<T: Send + 'static>(patience: Duration, ask: impl FnOnce(Server) -> T + Send + 'static) -> T {
+/// Serves an app of the library in this process, and sends requests to it.
+fn with_app<T: Send + 'static>(patience: Duration, client: impl FnOnce(Server) -> T + Send + 'static) -> T {
     let app = App {
         status: Arc::default(),
         telemetry: Arc::default(),
@@ -42,10 +43,10 @@ fn with_app<T: Send + 'static>(patience: Duration, ask: impl FnOnce(Server) -> T
     let work = async {
         let listener = bind(&ListenAddress { host: Some("127.0.0.1".into()), port: 0 }).await.unwrap();
         let server = Server(listener.local_addr().unwrap());
-        let asked = tokio::task::spawn_blocking(move || ask(server));
+        let result = tokio::task::spawn_blocking(move || client(server));
         tokio::select! {
-            answer = asked => answer.unwrap(),
-            () = serve(listener, Arc::new(app)) => unreachable!("it serves until it is dropped"),
+            result = result => result.unwrap(),
+            () = serve(listener, Arc::new(app)) => unreachable!("the server runs until it is dropped"),
         }
     };
     blocking(work)
@@ -56,60 +57,60 @@ fn blocking<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn it_is_healthy_while_aws_denies_everything_and_ready_when_it_does_not() {
+fn ready_after_the_first_success_and_healthy_throughout() {
     let mut scene = small();
     scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
     let server = scene.serve();
-    scene.after_refreshes(3);
+    scene.wait_for_refreshes(3);
     assert_eq!((server.get("/-/healthy").status, server.get("/-/ready").status), (200, 503));
     scene.aws.clear_faults();
-    scene.until_targets(&[ONE]);
-    until("it is ready", || server.get("/-/ready").status == 200);
+    scene.wait_for_targets(&[ONE]);
+    wait_until("ready", || server.get("/-/ready").status == 200);
     scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
-    scene.until_failed("ListTasks", "AccessDeniedException");
-    scene.after_refreshes(2);
+    scene.wait_for_failure("ListTasks", "AccessDeniedException");
+    scene.wait_for_refreshes(2);
     let states = (server.get("/-/healthy").status, server.get("/-/ready").status);
-    assert_eq!(states, (200, 200), "once known, a full set of targets stays known");
+    assert_eq!(states, (200, 200), "readiness does not go away");
     scene.stop();
 }
 
 #[test]
-fn it_is_ready_with_the_targets_of_an_earlier_run() {
+fn ready_with_last_known_targets_of_an_earlier_run() {
     let mut scene = small();
-    scene.start_with(&[ONE]);
+    scene.start_and_wait_for(&[ONE]);
     scene.stop();
     scene.aws.add_fault(Fault::always("*", FaultKind::Denied));
     let server = scene.serve();
-    until("it is ready", || server.get("/-/ready").status == 200);
+    wait_until("ready", || server.get("/-/ready").status == 200);
     assert_eq!(server.targets("/targets"), scene.groups());
     scene.stop();
 }
 
 #[test]
-fn without_a_sign_of_life_it_is_not_healthy() {
-    let answer = with_app(Duration::ZERO, |server| server.get("/-/healthy"));
-    assert_eq!(answer.status, 503);
-    assert!(answer.body.starts_with("the refresh loop has made no progress"), "{}", answer.body);
+fn unhealthy_when_the_loop_stalls() {
+    let response = with_app(Duration::ZERO, |server| server.get("/-/healthy"));
+    assert_eq!(response.status, 503);
+    assert!(response.body.starts_with("the refresh loop has made no progress"), "{}", response.body);
     assert_eq!(with_app(Duration::MAX, |server| server.get("/-/healthy")).status, 200);
 }
 
 #[test]
-fn a_request_gets_the_answer_that_http_has_for_it() {
+fn status_codes_and_headers() {
     let statuses = with_app(Duration::MAX, |server| {
-        let ask = |method: &str, path: &str| server.ask(method, path, "");
-        let refused = ask("POST", "/targets");
-        assert_eq!((refused.status, refused.header("allow")), (405, "GET, HEAD"));
-        let head = ask("HEAD", "/");
+        let request = |method: &str, path: &str| server.request(method, path, "");
+        let rejected = request("POST", "/targets");
+        assert_eq!((rejected.status, rejected.header("allow")), (405, "GET, HEAD"));
+        let head = request("HEAD", "/");
         assert_eq!((head.status, head.body.as_str()), (200, ""));
         assert_eq!(head.header("content-type"), "text/html; charset=utf-8");
         assert_eq!((head.header("x-content-type-options"), head.header("cache-control")), ("nosniff", "no-store"));
-        ["/nothing", "/metrics/", "/targets/", "//", "/-/healthy?x"].map(|path| ask("GET", path).status)
+        ["/nothing", "/metrics/", "/targets/", "//", "/-/healthy?x"].map(|path| request("GET", path).status)
     });
     assert_eq!(statuses, [404, 404, 404, 404, 200]);
 }
 
 #[test]
-fn the_path_of_the_metrics_can_be_chosen() {
+fn telemetry_path_is_configurable() {
     let mut scene = small().flag("-web.telemetry-path=/m");
     let server = scene.serve();
     assert_eq!((server.get("/metrics").status, server.get("/m").status), (404, 200));
@@ -118,21 +119,21 @@ fn the_path_of_the_metrics_can_be_chosen() {
 }
 
 #[test]
-fn a_port_that_is_taken_ends_it_at_the_start() {
+fn port_in_use_is_fatal_at_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for host in ["127.0.0.1", ""] {
         let mut scene = small().flag(&format!("-web.listen-address={host}:{port}"));
-        let ended = scene.run();
-        assert_eq!((ended.code, scene.bytes(), scene.aws.calls().total()), (Some(1), None, 0), "{}", ended.stderr);
+        let exited = scene.run();
+        assert_eq!((exited.code, scene.bytes(), scene.aws.calls().total()), (Some(1), None, 0), "{}", exited.stderr);
         let why = format!("cannot listen on port {port} (-web.listen-address): ");
-        let log = ended.log();
+        let log = exited.log();
         let error = log.last().and_then(|line| line["error"].as_str()).unwrap();
         assert!(error.starts_with(&why) && error.contains("in use"), "{error}");
     }
 }
 
-/// The sockets of a process that listen.
+/// Counts the listening sockets of a process.
 fn listening(process: u32) -> usize {
     let links = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     let links = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok()?.into_os_string().into_string().ok());
@@ -146,21 +147,21 @@ fn listening(process: u32) -> usize {
 }
 
 #[test]
-fn nothing_listens_unless_asked_for_and_the_file_is_the_same() {
+fn nothing_listens_by_default_and_the_file_is_the_same() {
     let mut scene = both_clusters();
-    scene.start_with(&TWO_CLUSTERS);
+    scene.start_and_wait_for(&TWO_CLUSTERS);
     let before = scene.bytes();
     assert_eq!(listening(scene.program().id()), 0);
     scene.stop();
     let mut scene = both_clusters();
     scene.serve();
-    scene.until_targets(&TWO_CLUSTERS);
+    scene.wait_for_targets(&TWO_CLUSTERS);
     assert_eq!(listening(scene.program().id()), 1);
     assert_eq!(scene.bytes(), before);
     scene.stop();
 }
 
-/// A world in which other people's text is a script, wherever text can be.
+/// Returns a world with a script in every text that users control.
 fn scripts() -> World {
     let label = |name: &'static str| (name, "</td><script>alert('1')</script>&amp;");
     let labels = [(PORT_LABEL, "9102,<script>"), label("PROMETHEUS_EXPORTER_JOB_NAME"), label("team")];
@@ -170,13 +171,13 @@ fn scripts() -> World {
 }
 
 #[test]
-fn the_page_shows_what_a_person_wants_to_see() {
+fn page_shows_the_state_and_escapes_untrusted_text() {
     let mut scene = Scene::of(scripts()).flag("-config.cluster=prod");
     let role = "arn:aws:iam::123456789012:role/reader";
     scene = scene.flag(&format!("-config.role-arn={role}")).flag("-config.external-id=s3cr3t");
     let server = scene.serve();
-    scene.until_targets(&[ONE]);
-    until("the page has the target", || server.get("/").body.contains(ONE));
+    scene.wait_for_targets(&[ONE]);
+    wait_until("the page shows the target", || server.get("/").body.contains(ONE));
     let page = server.get("/");
     assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;alert(&#39;1&#39;)"), "{}", page.body);
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
@@ -199,7 +200,7 @@ fn the_page_shows_what_a_person_wants_to_see() {
         );
     }
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied));
-    until("the page has the failure", || server.get("/").body.contains("allow ecs:ListTasks"));
+    wait_until("the page shows the failure", || server.get("/").body.contains("allow ecs:ListTasks"));
     let page = server.get("/").body;
     assert!(
         page.contains("prod: <span class=\"failed\">could not be read completely") && page.contains("(last known)"),

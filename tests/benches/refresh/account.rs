@@ -1,4 +1,4 @@
-//! What the file has to say of a world, and how the world changes.
+//! The expected targets of a world, and a change of the world.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use simaws::{Task, World};
 
 use crate::world::{PORT, task};
 
-/// The targets of a world: every task's `app`.
+/// Returns the targets of a world: the container `app` of every task.
 pub(crate) fn targets(world: &World) -> BTreeSet<String> {
     let addresses: BTreeMap<&str, &str> = world
         .instances
@@ -34,13 +34,13 @@ fn target(task: &Task, hosts: &BTreeMap<&str, &str>) -> Option<String> {
     }
 }
 
-/// Replaces a hundredth of the tasks by new ones, one of them of the next revision of its task definition.
+/// Replaces 1 % of the tasks by new ones, one of them with a new revision of its task definition.
 pub(crate) fn replace_a_hundredth(world: &mut World) {
     let mut serial: usize = world.clusters.iter().map(|cluster| cluster.tasks.len()).sum();
     let mut next_revision = None;
     for cluster in &mut world.clusters {
         for hundred in 0..cluster.tasks.len().div_ceil(100) {
-            // Of each kind as many as there are.
+            // `hundred % 10` varies, so that tasks on EC2 and on Fargate are replaced in proportion.
             let Some(place) = cluster.tasks.get_mut(hundred * 100 + hundred % 10) else { continue };
             let definition = match next_revision {
                 None => next_revision.insert(next(&place.task_definition)),
@@ -59,7 +59,7 @@ pub(crate) fn replace_a_hundredth(world: &mut World) {
     }
 }
 
-/// `FAMILY:REVISION` with the next revision.
+/// Returns `FAMILY:REVISION` with the next revision.
 fn next(definition: &str) -> String {
     let (family, revision) = definition.rsplit_once(':').unwrap_or((definition, "0"));
     format!("{family}:{}", revision.parse::<i64>().unwrap_or_default() + 1)

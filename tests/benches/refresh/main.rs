@@ -1,14 +1,14 @@
-//! Whole refreshes of the real program, between the simulated AWS with its quotas and a file.
+//! Benchmarks refreshes of the real program against the simulated AWS with its quotas.
 //!
-//! | module | its one job |
+//! | module | purpose |
 //! |---|---|
 //! | [`world`] | the world of a benchmark |
-//! | [`account`] | what the file has to say of it, and how it changes |
-//! | [`program`] | the program as a child process, and what it uses |
-//! | [`measure`] | a scenario from the cold start to the restart |
-//! | [`table`], [`waterfall`] | what is printed |
+//! | [`account`] | its expected targets, and a change of it |
+//! | [`program`] | the program as a child process, and its resource usage |
+//! | [`measure`] | a scenario from a cold start to a restart |
+//! | [`table`], [`waterfall`] | the output |
 //!
-//! `cargo test` runs the short form: one small world, of which it checks the calls and the file.
+//! `cargo test` runs a short form: one small world, whose API calls and file are checked.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod account;
@@ -36,8 +36,8 @@ A FLAG is one of ecs-discovery's, such as -config.meta-labels.";
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_benchmark = arguments.iter().any(|argument| argument == "--bench");
-    let ended = if is_benchmark { benchmark(&arguments) } else { short_form() };
-    match ended {
+    let result = if is_benchmark { benchmark(&arguments) } else { short_form() };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("refresh: {error}");
@@ -51,23 +51,25 @@ fn benchmark(arguments: &[String]) -> Outcome<()> {
         let measured = measure(&scenario)?;
         println!("\n{}", table::table(&scenario, &measured)?);
         let steady = measured.steady.last().unwrap_or(&measured.first);
-        for (name, round) in
-            [("First refresh", &measured.first), ("Steady refresh", steady), ("After the restart", &measured.restarted)]
-        {
+        for (name, round) in [
+            ("First refresh", &measured.first),
+            ("Steady refresh", steady),
+            ("First refresh after a restart", &measured.restarted),
+        ] {
             println!("{name}:\n{}", waterfall::waterfall(&round.calls));
         }
-        println!("{}", beyond_latency(&measured, scenario.latency));
+        println!("{}", overhead_of_simaws(&measured, scenario.latency));
     }
     Ok(())
 }
 
-/// Whether it is the simulated AWS that is slow.
-fn beyond_latency(measured: &Measured, latency: Duration) -> String {
+/// Reports how much time the simulated AWS takes itself.
+fn overhead_of_simaws(measured: &Measured, latency: Duration) -> String {
     let calls = &measured.first.calls;
     let whole: Duration = calls.iter().map(|call| call.ended - call.begun).sum();
     let mean = whole.as_secs_f64() / calls.len().max(1) as f64;
     let beyond = 1000.0 * (mean - latency.as_secs_f64());
-    format!("The simulated AWS took {beyond:.1} ms for a call on average, beyond its latency.")
+    format!("Mean overhead of the simulated AWS: {beyond:.1} ms per call.")
 }
 
 fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
@@ -85,7 +87,7 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
             "--interval" => interval = Some(Duration::from_secs_f64(value()?.parse()?)),
             other if other.starts_with("--") => return Err(USAGE.into()),
             flag if flag.starts_with('-') => flags.push(flag.to_owned()),
-            size => sizes.push(size.parse().map_err(|_| format!("{size} is no number of tasks\n{USAGE}"))?),
+            size => sizes.push(size.parse().map_err(|_| format!("invalid number of tasks {size:?}\n{USAGE}"))?),
         }
     }
     if sizes.is_empty() {
@@ -105,20 +107,20 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
         binary: binary.clone(),
         shape: shape(tasks),
         refreshes,
-        interval: interval.unwrap_or_else(|| long_enough(tasks)),
+        interval: interval.unwrap_or_else(|| refill_interval(tasks)),
         latency: Duration::from_millis(15),
         flags: flags.clone(),
     };
     Ok(sizes.into_iter().map(scenario).collect())
 }
 
-/// Until AWS's buckets are full again after a refresh that lists and describes every task, at 20 requests a second.
-/// The default interval of a minute is, for up to 60,000 tasks.
-fn long_enough(tasks: usize) -> Duration {
+/// Returns the interval after which AWS's token buckets are full again when a refresh lists and describes every task,
+/// at 20 requests per second. The default interval of a minute is longer for up to 58,000 tasks.
+fn refill_interval(tasks: usize) -> Duration {
     Duration::from_secs_f64(2.0 + tasks as f64 * 2.0 / 100.0 / 20.0)
 }
 
-/// Proves that the benchmark works, and the calls of a small world.
+/// Checks that the benchmark works, and the exact API calls in a small world.
 fn short_form() -> Outcome<()> {
     let scenario = Scenario {
         binary: binary()?,
@@ -129,8 +131,8 @@ fn short_form() -> Outcome<()> {
         flags: Vec::new(),
     };
     let measured = measure(&scenario)?;
-    // 300 tasks are 151, 90 and 59 in the three clusters: four pages of a hundred, or batches; and three when only a
-    // tenth of the largest is described again.
+    // The clusters have 151, 90 and 59 tasks: four pages or batches of up to 100. A later refresh describes only a
+    // tenth of the largest cluster again, which makes three batches.
     let listing = [("ecs:ListClusters", 1), ("ecs:ListTasks", 4)];
     let machines = [("ecs:DescribeContainerInstances", 3), ("ec2:DescribeInstances", 1)];
     let cold = [("ecs:DescribeTasks", 4), ("ecs:DescribeTaskDefinition", 18)];
@@ -146,14 +148,14 @@ fn short_form() -> Outcome<()> {
     Ok(())
 }
 
-/// The calls of a refresh are these, and none was throttled.
+/// Checks that a refresh made exactly these calls, and that none was throttled.
 fn exactly(name: &str, round: &Round, budget: &[(&str, usize)]) -> Outcome<()> {
     at_most(name, round, budget)?;
     let budgeted: usize = budget.iter().map(|(_, count)| count).sum();
     if round.calls.len() == budgeted { Ok(()) } else { Err(differs(name, round, budget)) }
 }
 
-/// The calls of a refresh are these or fewer, and none was throttled.
+/// Checks that a refresh made at most these calls, and that none was throttled.
 fn at_most(name: &str, round: &Round, budget: &[(&str, usize)]) -> Outcome<()> {
     let allowed: BTreeMap<&str, usize> = budget.iter().copied().collect();
     let within = |(operation, count): (&&str, &usize)| *count <= allowed.get(operation).copied().unwrap_or(0);
@@ -162,5 +164,5 @@ fn at_most(name: &str, round: &Round, budget: &[(&str, usize)]) -> Outcome<()> {
 
 fn differs(name: &str, round: &Round, budget: &[(&str, usize)]) -> Box<dyn Error> {
     let (counts, throttled) = (round.counts(), round.throttled());
-    format!("{name} refresh: {counts:?}, {throttled} throttled, and not {budget:?}").into()
+    format!("{name} refresh: {counts:?}, {throttled} throttled; expected {budget:?}").into()
 }

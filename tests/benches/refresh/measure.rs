@@ -1,4 +1,4 @@
-//! Runs the program against a world and takes its measure: cold, steady, after a change, and started again.
+//! Measures the program in a world: cold start, steady refreshes, a change, a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,44 +11,44 @@ use crate::account::{replace_a_hundredth, targets};
 use crate::program::{Outcome, Program, Refreshed};
 use crate::world::{self, Shape};
 
-/// What begins a refresh of all clusters, and happens once in it.
-const BEGINNING: &str = "ecs:ListClusters";
+/// The call that starts a refresh of all clusters and occurs once in it.
+const FIRST_CALL: &str = "ecs:ListClusters";
 
-/// What to run.
+/// A run to measure.
 pub(crate) struct Scenario {
     pub(crate) binary: PathBuf,
     pub(crate) shape: Shape,
-    /// Refreshes before the change, the first included.
+    /// The number of refreshes before the change, including the first one.
     pub(crate) refreshes: usize,
     pub(crate) interval: Duration,
     pub(crate) latency: Duration,
-    /// Further flags of the program.
+    /// Additional flags of the program.
     pub(crate) flags: Vec<String>,
 }
 
-/// What came out.
+/// The measurements of a scenario.
 pub(crate) struct Measured {
     pub(crate) first: Round,
     pub(crate) steady: Vec<Round>,
-    /// After a hundredth of the tasks has changed.
+    /// The refresh after 1 % of the tasks has changed.
     pub(crate) changed: Round,
-    /// The first refresh of the next process in the same directory.
+    /// The first refresh of a new process in the same directory.
     pub(crate) restarted: Round,
 }
 
-/// One refresh.
+/// The measurements of one refresh.
 pub(crate) struct Round {
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
-    /// Resident memory in bytes: after it, and at its peak up to then.
+    /// Resident memory in bytes after the refresh, and its peak until then.
     pub(crate) resident: u64,
     pub(crate) peak: u64,
-    /// In the order in which they began.
+    /// The API calls, ordered by their starts.
     pub(crate) calls: Vec<Span>,
 }
 
 impl Round {
-    /// How many calls there were of each operation.
+    /// Returns the number of calls of each operation.
     pub(crate) fn counts(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
         for call in &self.calls {
@@ -62,7 +62,7 @@ impl Round {
     }
 }
 
-/// Runs a scenario. Fails where a refresh does, or the file is not as the world is.
+/// Runs a scenario. Fails if a refresh fails or the file does not have the targets of the world.
 pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
     let place = tempfile::tempdir()?;
     let file = place.path().join("ecs_file_sd.yml");
@@ -76,7 +76,7 @@ pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
         aws.change(replace_a_hundredth);
         rounds.push(program.refreshed()?);
         if check(&aws, &file).is_err() {
-            // It had begun before the change.
+            // This refresh had started before the change.
             rounds.push(program.refreshed()?);
             check(&aws, &file)?;
         }
@@ -86,14 +86,14 @@ pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
     check(&aws, &file)?;
     let unexpected = aws.unexpected();
     if !unexpected.is_empty() {
-        return Err(format!("calls that AWS does not know: {unexpected:?}").into());
+        return Err(format!("calls that simaws rejected: {unexpected:?}").into());
     }
     let (Some(changed), Some(restarted)) = (rounds.pop(), restarted.pop()) else { return Err("no refresh".into()) };
     rounds.truncate(scenario.refreshes);
     Ok(Measured { first: rounds.remove(0), steady: rounds, changed, restarted })
 }
 
-/// Runs the program from its start to its end, on full buckets.
+/// Runs the program once. The token buckets are full at the start.
 fn run(
     scenario: &Scenario,
     aws: &SimAws,
@@ -110,7 +110,7 @@ fn run(
     rounds(refreshes, calls(aws))
 }
 
-/// The calls in the order in which they began, once the simulated AWS knows the ends of all.
+/// Returns the calls, ordered by their starts, after the simulated AWS has recorded the ends of all.
 fn calls(aws: &SimAws) -> Vec<Span> {
     let deadline = Instant::now() + Duration::from_secs(10);
     while aws.calls().spans().len() < aws.calls().total() && Instant::now() < deadline {
@@ -121,17 +121,17 @@ fn calls(aws: &SimAws) -> Vec<Span> {
     calls
 }
 
-/// Each refresh with its calls, whenever its end was seen.
+/// Assigns the calls to the refreshes.
 fn rounds(refreshes: Vec<Refreshed>, calls: Vec<Span>) -> Outcome<Vec<Round>> {
     let mut by_refresh: Vec<Vec<Span>> = Vec::new();
     for call in calls {
-        if call.operation == BEGINNING {
+        if call.operation == FIRST_CALL {
             by_refresh.push(Vec::new());
         }
-        by_refresh.last_mut().ok_or_else(|| format!("a refresh does not begin with {BEGINNING}"))?.push(call);
+        by_refresh.last_mut().ok_or_else(|| format!("a refresh does not start with {FIRST_CALL}"))?.push(call);
     }
     if by_refresh.len() < refreshes.len() {
-        return Err(format!("{} refreshes, and {BEGINNING} {} times", refreshes.len(), by_refresh.len()).into());
+        return Err(format!("{} refreshes, but {} calls of {FIRST_CALL}", refreshes.len(), by_refresh.len()).into());
     }
     let mut used = Duration::ZERO;
     let rounds = refreshes.into_iter().zip(by_refresh).map(|(Refreshed { took, usage }, calls)| {
@@ -141,7 +141,7 @@ fn rounds(refreshes: Vec<Refreshed>, calls: Vec<Span>) -> Outcome<Vec<Round>> {
     Ok(rounds.collect())
 }
 
-/// The file has the targets of the world, and no others.
+/// Checks that the file has exactly the targets of the world.
 fn check(aws: &SimAws, file: &Path) -> Outcome<()> {
     let expected = targets(&aws.world());
     let text = std::fs::read_to_string(file)?;
@@ -151,5 +151,5 @@ fn check(aws: &SimAws, file: &Path) -> Outcome<()> {
         return Ok(());
     }
     let (missing, wrong) = (expected.difference(&found).count(), found.difference(&expected).count());
-    Err(format!("of {} targets {missing} are missing in the file, and {wrong} are wrong", expected.len()).into())
+    Err(format!("of {} targets in the file, {missing} are missing and {wrong} are wrong", expected.len()).into())
 }

@@ -1,4 +1,4 @@
-//! The real program as a child process: its refreshes as its log tells them, and what Linux says of it.
+//! The program as a child process: its refreshes, read from its log, and its resource usage, read from `/proc`.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -14,18 +14,18 @@ use serde_json::Value;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Names another program than the one beside the benchmark.
-const OTHER: &str = "ECS_DISCOVERY_BIN";
+/// The environment variable with the path of the program, if it is not beside the benchmark.
+const BINARY_VARIABLE: &str = "ECS_DISCOVERY_BIN";
 
-/// Nothing that is waited for takes so long, unless something is wrong.
+/// Only a failing benchmark waits this long.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// A process that uses no processor for so long has done what it had to do.
-const REST: Duration = Duration::from_millis(50);
+/// A process that uses no CPU for this long is idle.
+const IDLE: Duration = Duration::from_millis(50);
 
-/// The program that Cargo puts beside this benchmark: `target/PROFILE/ecs-discovery`.
+/// Returns the program that Cargo builds beside this benchmark, `target/PROFILE/ecs-discovery`.
 pub(crate) fn binary() -> Outcome<PathBuf> {
-    let other = std::env::var_os(OTHER).map(PathBuf::from);
+    let other = std::env::var_os(BINARY_VARIABLE).map(PathBuf::from);
     let benchmark = std::env::current_exe()?;
     let beside = benchmark.ancestors().nth(2).map(|profile| profile.join("ecs-discovery"));
     let Some(binary) = other.or(beside).filter(|binary| binary.is_file()) else {
@@ -35,31 +35,31 @@ pub(crate) fn binary() -> Outcome<PathBuf> {
     Ok(binary)
 }
 
-/// A running program. Dropping it kills it.
+/// A running program. It is killed on drop.
 pub(crate) struct Program {
     child: Child,
     log: Receiver<String>,
 }
 
-/// A refresh that has ended.
+/// A finished refresh.
 pub(crate) struct Refreshed {
-    /// How long it took, as the program says.
+    /// Its duration according to the program's log.
     pub(crate) took: Duration,
-    /// After it.
+    /// The resource usage after it.
     pub(crate) usage: Usage,
 }
 
-/// What a process has used up to now.
+/// The resource usage of a process so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
-    /// Resident memory in bytes: now, and at its peak.
+    /// Resident memory in bytes, and its peak.
     pub(crate) resident: u64,
     pub(crate) peak: u64,
 }
 
 impl Program {
-    /// Starts it with an environment of its own.
+    /// Starts the program with a controlled environment.
     pub(crate) fn start(binary: &Path, aws: &str, file: &Path, flags: &[String]) -> Outcome<Self> {
         let mut command = Command::new(binary);
         command.args(["-log.format=json", "-log.level=debug", "-config.write-to"]).arg(file).args(flags);
@@ -74,7 +74,7 @@ impl Program {
         ]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let (send, log) = channel();
-        let stderr = child.stderr.take().ok_or("its stderr is piped")?;
+        let stderr = child.stderr.take().ok_or("stderr is not piped")?;
         thread::spawn(move || {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
             lines.map(|line| send.send(line)).take_while(Result::is_ok).for_each(drop);
@@ -82,14 +82,14 @@ impl Program {
         Ok(Self { child, log })
     }
 
-    /// Waits for the end of the next refresh, and until what it leaves to do is done.
+    /// Waits for the end of the next refresh, and until the program is idle.
     pub(crate) fn refreshed(&self) -> Outcome<Refreshed> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let line = match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => return Err("no refresh ends".into()),
-                Err(RecvTimeoutError::Disconnected) => return Err("the program has ended".into()),
+                Err(RecvTimeoutError::Timeout) => return Err("no refresh ended before the deadline".into()),
+                Err(RecvTimeoutError::Disconnected) => return Err("the program exited".into()),
             };
             let entry: Value = serde_json::from_str(&line).map_err(|_| line.clone())?;
             if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG")) {
@@ -98,16 +98,16 @@ impl Program {
             if let (Some("targets written" | "targets unchanged"), Some(seconds)) =
                 (entry["message"].as_str(), entry["seconds"].as_f64())
             {
-                return Ok(Refreshed { took: Duration::from_secs_f64(seconds), usage: self.at_rest()? });
+                return Ok(Refreshed { took: Duration::from_secs_f64(seconds), usage: self.wait_until_idle()? });
             }
         }
     }
 
-    /// Waits until it has nothing to do.
-    fn at_rest(&self) -> Outcome<Usage> {
+    /// Waits until the program uses no CPU.
+    fn wait_until_idle(&self) -> Outcome<Usage> {
         let mut before = self.usage()?;
         loop {
-            thread::park_timeout(REST);
+            thread::park_timeout(IDLE);
             let now = self.usage()?;
             if now.cpu == before.cpu {
                 return Ok(now);
@@ -124,11 +124,11 @@ impl Program {
         Ok(Usage { cpu, resident: bytes(status.vmrss)?, peak: bytes(status.vmhwm)? })
     }
 
-    /// Ends it as ECS does.
+    /// Stops the program as ECS does.
     pub(crate) fn stop(mut self) -> Outcome<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let status = self.child.wait()?;
-        if status.success() { Ok(()) } else { Err(format!("the program ended with {status}").into()) }
+        if status.success() { Ok(()) } else { Err(format!("the program exited with {status}").into()) }
     }
 }
 

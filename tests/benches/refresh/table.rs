@@ -1,4 +1,4 @@
-//! The figures as a table, beside those of the original and those that are ours at most.
+//! The figures as a table, beside those of the original program and our limits.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::measure::{Measured, Round, Scenario};
 use crate::program::Outcome;
 use crate::world::Shape;
 
-/// What the original takes in the same worlds, and what this program may take: tasks, figure, original, at most.
+/// The figures of the original program in the same worlds, and our limits: tasks, figure, original, limit.
 const KNOWN: [(usize, Figure, &str, &str); 17] = [
     (10_000, Figure::SteadyCalls, "812", "115"),
     (10_000, Figure::ChangedCalls, "812", "118"),
@@ -46,16 +46,16 @@ enum Figure {
 
 impl Figure {
     const ALL: [(Self, &str); 11] = [
-        (Self::SteadyCalls, "calls of a steady refresh, at most"),
+        (Self::SteadyCalls, "calls of a steady refresh, maximum"),
         (Self::ChangedCalls, "calls of a refresh after 1 % of the tasks changed"),
         (Self::Throttled, "calls throttled in steady state"),
-        (Self::SteadyWall, "steady refresh, wall, median and at most"),
+        (Self::SteadyWall, "steady refresh, wall, median and maximum"),
         (Self::FirstWall, "first refresh, wall"),
         (Self::RestartWall, "first refresh after a restart on the same volume, wall"),
         (Self::SteadyCpu, "CPU of a steady refresh"),
         (Self::FirstCpu, "CPU of the first refresh"),
         (Self::Peak, "peak memory"),
-        (Self::Flat, "memory after a quarter of the refreshes, and after all"),
+        (Self::Flat, "memory after a quarter of the refreshes and after all"),
         (Self::Binary, "binary"),
     ];
 
@@ -88,7 +88,7 @@ impl Figure {
     }
 }
 
-/// The table, in Markdown, and what the calls were.
+/// Returns the table in Markdown, and the API calls.
 pub(crate) fn table(scenario: &Scenario, measured: &Measured) -> Outcome<String> {
     let binary = std::fs::metadata(&scenario.binary)?.len();
     let Shape { tasks, definitions, clusters, tenths_on_ec2 } = scenario.shape;
@@ -102,7 +102,7 @@ pub(crate) fn table(scenario: &Scenario, measured: &Measured) -> Outcome<String>
         profile.display(),
         scenario.flags.iter().map(|flag| format!(", {flag}")).collect::<String>(),
     );
-    text.push_str("| | original | ours, at most | measured |\n|---|---|---|---|\n");
+    text.push_str("| | original | our limit | measured |\n|---|---|---|---|\n");
     for (figure, name) in Figure::ALL {
         let is_known = |&&(size, known, ..): &&(_, _, _, _)| scenario.shape == Shape::usual(size) && known == figure;
         let known = KNOWN.iter().find(is_known);
@@ -112,7 +112,7 @@ pub(crate) fn table(scenario: &Scenario, measured: &Measured) -> Outcome<String>
     let most = measured.steady.iter().max_by_key(|round| round.calls.len());
     let rounds = [Some(&measured.first), most, Some(&measured.changed), Some(&measured.restarted)];
     text.push('\n');
-    for (name, round) in ["first", "steady", "after the change", "after the restart"].iter().zip(rounds) {
+    for (name, round) in ["first", "steady", "after a change", "after a restart"].iter().zip(rounds) {
         let _ = writeln!(text, "{name}: {}", round.map(counts).unwrap_or_default());
     }
     Ok(text)

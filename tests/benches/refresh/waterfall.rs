@@ -1,4 +1,4 @@
-//! When the calls of a refresh were under way, as a drawing in text.
+//! Draws the calls of a refresh over time, in text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,8 +8,8 @@ use simaws::Span;
 
 const COLUMNS: usize = 60;
 
-/// A line for each operation: how many calls, when the first began and the last ended, how many were under way at
-/// once, and how many that were on average in each sixtieth of the time (`.` less than one, `+` ten or more).
+/// Returns a line per operation: the number of calls, the start of the first and the end of the last one, the maximum
+/// concurrency, and the mean concurrency in each sixtieth of the time (`.` below one, `+` for ten or more).
 pub(crate) fn waterfall(calls: &[Span]) -> String {
     let (Some(start), Some(end)) =
         (calls.iter().map(|call| call.begun).min(), calls.iter().map(|call| call.ended).max())
@@ -29,7 +29,7 @@ pub(crate) fn waterfall(calls: &[Span]) -> String {
         "throttled",
         "first",
         "last",
-        "at once",
+        "maximum",
         format!("{span:.2} s"),
         width = COLUMNS - 3
     );
@@ -42,16 +42,16 @@ pub(crate) fn waterfall(calls: &[Span]) -> String {
             calls.len(),
             (first - start).as_secs_f64(),
             (last - start).as_secs_f64(),
-            most_at_once(&calls),
+            max_concurrency(&calls),
             drawn(&calls, start, end - start).trim_end(),
         );
     }
     text
 }
 
-fn most_at_once(calls: &[&Span]) -> usize {
-    let under_way = |at: Instant| calls.iter().filter(|call| call.begun <= at && at < call.ended).count();
-    calls.iter().map(|call| under_way(call.begun)).max().unwrap_or(0)
+fn max_concurrency(calls: &[&Span]) -> usize {
+    let in_flight = |at: Instant| calls.iter().filter(|call| call.begun <= at && at < call.ended).count();
+    calls.iter().map(|call| in_flight(call.begun)).max().unwrap_or(0)
 }
 
 fn drawn(calls: &[&Span], start: Instant, whole: Duration) -> String {
@@ -62,11 +62,11 @@ fn drawn(calls: &[&Span], start: Instant, whole: Duration) -> String {
         let within = |call: &&Span| call.ended.min(to).saturating_duration_since(call.begun.max(from)).as_secs_f64();
         calls.iter().map(within).sum::<f64>() / column
     };
-    (0..COLUMNS).map(|n| sign(mean(n))).collect()
+    (0..COLUMNS).map(|n| digit(mean(n))).collect()
 }
 
-/// How many calls are under way in one character.
-fn sign(mean: f64) -> char {
+/// Returns a mean concurrency as one character.
+fn digit(mean: f64) -> char {
     match mean.round() {
         _ if mean <= 0.0 => ' ',
         whole if whole < 1.0 => '.',

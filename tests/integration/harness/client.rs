@@ -1,4 +1,4 @@
-//! A client of the web endpoints, over a bare socket so that it can also behave badly.
+//! A client of the web endpoints over a plain socket, so that it can also misbehave.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -8,53 +8,53 @@ use ecs_discovery::file_sd::{self, Format, TargetGroup};
 
 use super::{DEADLINE, Scene, text};
 
-/// Where the program answers.
+/// The address of the web endpoints.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Server(pub(crate) SocketAddr);
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
-    /// The header fields by their names in lower case.
+    /// The header fields, keyed by lower-case name.
     pub(crate) headers: BTreeMap<String, String>,
     /// The body.
     pub(crate) body: String,
 }
 
 impl Scene {
-    /// Starts the program with its web endpoints, at a port that is free.
+    /// Starts the program with its web endpoints on a free port.
     pub(crate) fn serve(&mut self) -> Server {
         self.flags.push("-web.listen-address=127.0.0.1:0".to_owned());
         self.start();
-        let line = self.until_message("listening");
+        let line = self.wait_for_message("listening");
         Server(text(&line, "address").parse().unwrap())
     }
 }
 
 impl Server {
-    /// GET.
-    pub(crate) fn get(self, path: &str) -> Answer {
-        self.ask("GET", path, "")
+    /// Sends a GET request.
+    pub(crate) fn get(self, path: &str) -> Response {
+        self.request("GET", path, "")
     }
 
-    /// A request with these further header lines, each with its line end.
-    pub(crate) fn ask(self, method: &str, path: &str, headers: &str) -> Answer {
+    /// Sends a request with additional header lines, each terminated by CR LF.
+    pub(crate) fn request(self, method: &str, path: &str, headers: &str) -> Response {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", self.0);
-        let answer = self.send(request.as_bytes());
-        Answer::read(&answer).unwrap_or_else(|| panic!("{method} {path}: {answer:?}"))
+        let response = self.send(request.as_bytes());
+        Response::read(&response).unwrap_or_else(|| panic!("{method} {path}: {response:?}"))
     }
 
-    /// Sends bytes, and returns what comes back until the server has closed the connection.
+    /// Sends bytes and returns everything received until the server closes the connection.
     pub(crate) fn send(self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        // A server that has heard enough closes before all is sent.
+        // Writing may fail: a server that rejects the request closes the connection before everything is sent.
         let _ = stream.write_all(bytes);
-        until_closed(stream)
+        read_until_closed(stream)
     }
 
-    /// A connection on which nothing has been said.
+    /// Opens a connection without sending anything.
     pub(crate) fn connect(self) -> TcpStream {
         let stream = TcpStream::connect(self.0).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -62,31 +62,35 @@ impl Server {
         stream
     }
 
-    /// The metrics in the classic text format.
+    /// Returns the metrics in the Prometheus text format.
     pub(crate) fn metrics(self) -> Metrics {
-        let answer = self.get("/metrics");
-        assert_eq!(answer.status, 200);
-        Metrics(answer.body)
+        let response = self.get("/metrics");
+        assert_eq!(response.status, 200);
+        Metrics(response.body)
     }
 
-    /// The target groups at a path of `/targets`.
+    /// Returns the target groups served at this path.
     pub(crate) fn targets(self, path: &str) -> Vec<TargetGroup> {
-        let answer = self.get(path);
-        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{path}: {answer:?}");
-        file_sd::parse(answer.body.as_bytes(), Format::Json).unwrap()
+        let response = self.get(path);
+        assert_eq!(
+            (response.status, response.header("content-type")),
+            (200, "application/json"),
+            "{path}: {response:?}"
+        );
+        file_sd::parse(response.body.as_bytes(), Format::Json).unwrap()
     }
 }
 
-/// What comes until the other side closes the connection; it may reset it too.
-pub(crate) fn until_closed(mut stream: TcpStream) -> String {
+/// Reads until the server closes or resets the connection.
+pub(crate) fn read_until_closed(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("it is not closed: {error}"),
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("the connection is still open: {error}"),
         _ => String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 
-impl Answer {
+impl Response {
     fn read(text: &str) -> Option<Self> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let mut lines = head.lines();
@@ -96,24 +100,24 @@ impl Answer {
         Some(Self { status, headers, body: body.to_owned() })
     }
 
-    /// A header field; empty where there is none.
+    /// Returns a header field, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
-/// Metrics in the classic text format.
+/// Metrics in the Prometheus text format.
 #[derive(Debug)]
 pub(crate) struct Metrics(pub(crate) String);
 
 impl Metrics {
-    /// The value of a series, as it is written: `refreshes_total`, `targets{cluster="prod"}`.
+    /// Returns the value of a series, named without the prefix: `refreshes_total`, `targets{cluster="prod"}`.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         let name = format!("ecs_discovery_{series} ");
         self.0.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok())
     }
 
-    /// The names of the series that begin like this, their labels included.
+    /// Returns the names and labels of the series that start with this text.
     pub(crate) fn series(&self, start: &str) -> Vec<&str> {
         let name = format!("ecs_discovery_{start}");
         let samples = self.0.lines().filter(|line| line.starts_with(&name));

@@ -1,4 +1,4 @@
-//! The real program as a child process.
+//! The program under test as a child process.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -15,7 +15,8 @@ use serde_json::Value;
 /// The program under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ecs-discovery");
 
-/// How to start it. A shell only prepares what a parent cannot (`umask`, `ulimit`), and then becomes it.
+/// Builds the command. A shell prepares what the parent process cannot (`umask`, `ulimit`) and then executes the
+/// program.
 pub(crate) fn command(binary: &OsStr, shell: Option<&str>, user: Option<u32>) -> Command {
     let mut command = match shell {
         None => Command::new(binary),
@@ -31,14 +32,24 @@ pub(crate) fn command(binary: &OsStr, shell: Option<&str>, user: Option<u32>) ->
     command
 }
 
-/// A copy of the program that any user can reach, unlike a home directory's build. Another program copies
-/// it: a file that is open for writing here could not be executed by whoever forks at the same time.
+/// Copies the program to where any user can execute it; a build directory may be private.
 pub(crate) fn copy_for_everyone(directory: &Path) {
+    // Not `fs::copy`: a child that another test forks meanwhile would inherit the descriptor that is open for writing,
+    // and executing the copy would fail with ETXTBSY.
     let copied = Command::new("cp").arg(BINARY).arg(directory).status();
     assert!(copied.is_ok_and(|status| status.success()), "cannot copy the program");
 }
 
-/// A running program. Dropping it kills it.
+/// What happens to the standard output of the program.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Stdout {
+    /// A thread reads it.
+    Collected,
+    /// Nobody reads it, so that the pipe fills up.
+    Unread,
+}
+
+/// A running program. It is killed on drop.
 pub(crate) struct Program {
     child: Child,
     status: Option<ExitStatus>,
@@ -46,59 +57,59 @@ pub(crate) struct Program {
     stderr: Lines,
 }
 
-/// What a program was.
+/// A program that has exited.
 #[derive(Clone, Debug)]
-pub(crate) struct Ended {
-    /// Its exit code; none where a signal killed it.
+pub(crate) struct Exited {
+    /// The exit code, unless a signal killed it.
     pub(crate) code: Option<i32>,
-    /// The signal that killed it.
+    /// The signal that killed it, if any.
     pub(crate) signal: Option<i32>,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it logged.
+    /// Its standard error, which is the log.
     pub(crate) stderr: String,
 }
 
 impl Program {
-    /// Starts it; without `read_stdout` nobody reads what it prints.
-    pub(crate) fn start(mut command: Command, read_stdout: bool) -> Self {
+    /// Starts the program.
+    pub(crate) fn start(mut command: Command, stdout: Stdout) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        let stdout = read_stdout.then(|| Lines::of(child.stdout.take().expect("it is piped")));
-        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
+        let stdout = (stdout == Stdout::Collected).then(|| Lines::of(child.stdout.take().expect("stdout is piped")));
+        let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
         Self { child, status: None, stdout, stderr }
     }
 
-    /// The lines that it has logged.
+    /// Returns the lines logged so far.
     pub(crate) fn stderr(&self) -> Vec<String> {
         self.stderr.so_far()
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How many bytes it has printed that nobody has read.
+    /// Returns how many bytes of its standard output are unread.
     pub(crate) fn unread(&self) -> u64 {
         self.child.stdout.as_ref().map_or(0, |pipe| rustix::io::ioctl_fionread(pipe).unwrap())
     }
 
-    /// Whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    /// Whether the program has exited.
+    pub(crate) fn has_exited(&mut self) -> bool {
         self.status = self.status.or_else(|| self.child.try_wait().unwrap());
         self.status.is_some()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub(crate) fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the program is there");
+        kill_process(Pid::from_child(&self.child), signal).expect("the program is running");
     }
 
-    /// What it was, now that it has ended.
-    pub(crate) fn into_ended(mut self) -> Ended {
+    /// Waits for the exit and returns the outcome.
+    pub(crate) fn into_exited(mut self) -> Exited {
         let status = self.child.wait().unwrap();
-        Ended {
+        Exited {
             code: status.code(),
             signal: status.signal(),
             stdout: self.stdout.take().map_or_else(String::new, Lines::all),
@@ -114,14 +125,14 @@ impl Drop for Program {
     }
 }
 
-impl Ended {
-    /// What it logged, a JSON object a line.
+impl Exited {
+    /// Returns the log, one JSON object per line.
     pub(crate) fn log(&self) -> Vec<Value> {
         self.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-/// The lines from a pipe, collected on a thread: a full pipe would stop the program.
+/// The lines of a pipe, collected on a thread: a full pipe would block the program.
 #[derive(Default)]
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
@@ -144,7 +155,7 @@ impl Lines {
         self.lines.lock().unwrap().clone()
     }
 
-    /// All lines, when the other end of the pipe is closed.
+    /// Waits until the other end of the pipe is closed, and returns all lines.
     fn all(self) -> String {
         if let Some(thread) = self.thread {
             thread.join().unwrap();

@@ -1,4 +1,4 @@
-//! The metrics: every series from the start, true values after that, and both text formats.
+//! The metrics: every series exists from the start, the values are exact, both text formats work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,9 +7,9 @@ use simaws::{Calls, Cluster, Fault, FaultKind};
 
 use super::{ONE, both_clusters, small};
 use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
-use crate::harness::{Metrics, Scene, Server, all_at_once, until};
+use crate::harness::{Metrics, Scene, Server, run_concurrently, wait_until};
 
-/// Every metric with its type, as the README has them. Counters end in `_total` in the comments too.
+/// Every metric with its type in the Prometheus text format, where `# TYPE` lines keep the suffix `_total`.
 const METRICS: [(&str, &str); 19] = [
     ("ecs_discovery_aws_request_duration_seconds", "histogram"),
     ("ecs_discovery_aws_requests_total", "counter"),
@@ -32,7 +32,7 @@ const METRICS: [(&str, &str); 19] = [
     ("process_virtual_memory_bytes", "gauge"),
 ];
 
-/// The operations by their services.
+/// The operations with their services.
 const OPERATIONS: [(&str, &str); 6] = [
     ("ecs", "ListClusters"),
     ("ecs", "ListTasks"),
@@ -54,21 +54,21 @@ fn stale(cluster: &str) -> String {
     format!("cluster_stale_seconds{{cluster=\"{cluster}\"}}")
 }
 
-/// Waits for a series to have a value that is as wanted, and returns all metrics.
-fn until_value(server: Server, series: &str, is_it: impl Fn(f64) -> bool) -> Metrics {
+/// Waits until the value of a series satisfies the condition, and returns all metrics.
+fn wait_for_value(server: Server, series: &str, condition: impl Fn(f64) -> bool) -> Metrics {
     let mut metrics = server.metrics();
-    until(&format!("{series} is as wanted"), || {
+    wait_until(&format!("a value of {series}"), || {
         metrics = server.metrics();
-        metrics.value(series).is_some_and(&is_it)
+        metrics.value(series).is_some_and(&condition)
     });
     metrics
 }
 
-/// One refresh and no other.
+/// Runs exactly one refresh.
 fn once(scene: Scene) -> (Scene, Metrics) {
     let mut scene = scene.flag("-config.scrape-interval=1h");
     let server = scene.serve();
-    let metrics = until_value(server, "refreshes_total", |refreshes| refreshes == 1.0);
+    let metrics = wait_for_value(server, "refreshes_total", |refreshes| refreshes == 1.0);
     (scene, metrics)
 }
 
@@ -77,12 +77,12 @@ fn types(text: &str) -> BTreeMap<&str, &str> {
 }
 
 #[test]
-fn every_series_is_there_before_the_first_refresh_ends() {
+fn every_series_exists_before_the_first_refresh_ends() {
     let mut scene = small();
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Hang));
     let server = scene.serve();
     let metrics = server.metrics();
-    // There is no series of a cluster before one is known, and no metric without a series.
+    // Metrics per cluster appear with the first cluster.
     let per_cluster = ["ecs_discovery_targets", "ecs_discovery_cluster_stale_seconds"];
     let expected = METRICS.into_iter().filter(|(name, _)| !per_cluster.contains(name));
     assert_eq!(types(&metrics.0), expected.collect());
@@ -122,7 +122,7 @@ fn every_series_is_there_before_the_first_refresh_ends() {
 }
 
 #[test]
-fn a_refresh_is_counted_as_it_was() {
+fn values_after_one_refresh() {
     let mut world = two_clusters().with_cluster(Cluster::new("empty")).with_task_definition(exporter("old", 2, "none"));
     world.cluster_mut("prod").add_task(on_fargate("old-1", "old:2", "10.0.9.9"));
     let (mut scene, metrics) = once(Scene::of(world));
@@ -164,11 +164,11 @@ fn a_refresh_is_counted_as_it_was() {
 }
 
 #[test]
-fn attempts_that_are_retried_count_each() {
+fn every_attempt_of_a_retried_call_is_counted() {
     let scene = small();
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Throttle).times(2));
     let (mut scene, metrics) = once(scene);
-    scene.until_targets(&[ONE]);
+    scene.wait_for_targets(&[ONE]);
     assert_eq!(metrics.value(&requests("ListTasks", "ThrottlingException")), Some(2.0));
     assert_eq!(metrics.value(&requests("ListTasks", "ok")), Some(1.0));
     assert_eq!(metrics.value(&of_operation("aws_throttles_total", "ecs", "ListTasks")), Some(2.0));
@@ -179,7 +179,7 @@ fn attempts_that_are_retried_count_each() {
 }
 
 #[test]
-fn a_failure_is_counted_by_its_stage_and_its_code() {
+fn failures_are_counted_by_stage_and_code() {
     let cases = [
         ("ecs:ListTasks", FaultKind::Denied, "list_tasks", requests("ListTasks", "AccessDeniedException")),
         ("ecs:DescribeTasks", FaultKind::Html, "describe_tasks", requests("DescribeTasks", "InvalidResponse")),
@@ -191,7 +191,7 @@ fn a_failure_is_counted_by_its_stage_and_its_code() {
             requests("ListTasks", "other"),
         ),
     ];
-    all_at_once(&cases, |(operation, kind, stage, request)| {
+    run_concurrently(&cases, |(operation, kind, stage, request)| {
         let scene = small();
         scene.aws.add_fault(Fault::always(operation, kind.clone()));
         let (mut scene, metrics) = once(scene);
@@ -204,13 +204,13 @@ fn a_failure_is_counted_by_its_stage_and_its_code() {
 }
 
 #[test]
-fn a_role_that_is_refused_is_a_stage_of_its_own() {
+fn denied_role_is_a_failure_of_stage_assume_role() {
     let scene = small().flag("-config.role-arn=arn:aws:iam::123456789012:role/reader");
     scene.aws.add_fault(Fault::always("sts:AssumeRole", FaultKind::Denied));
     let (mut scene, metrics) = once(scene);
     assert_eq!(metrics.value("refresh_failures_total{stage=\"assume_role\"}"), Some(1.0));
     assert_eq!(metrics.value("refresh_failures_total{stage=\"list_tasks\"}"), Some(0.0));
-    assert_eq!(metrics.value(&requests("ListTasks", "DispatchFailure")), Some(1.0), "ECS was never asked");
+    assert_eq!(metrics.value(&requests("ListTasks", "DispatchFailure")), Some(1.0), "the call was not sent");
     assert_eq!(
         (metrics.value(&requests("ListTasks", "InvalidResponse")), scene.aws.calls().get("ecs:ListTasks")),
         (None, 0)
@@ -219,8 +219,8 @@ fn a_role_that_is_refused_is_a_stage_of_its_own() {
 }
 
 #[test]
-fn a_write_that_fails_is_a_failure_and_not_a_target_lost() {
-    let (mut scene, metrics) = once(small().writing("nowhere/ecs.yml"));
+fn failed_write_is_counted_and_targets_stay_known() {
+    let (mut scene, metrics) = once(small().write_to("nowhere/ecs.yml"));
     assert_eq!(metrics.value("file_writes_total{result=\"failed\"}"), Some(1.0));
     assert_eq!(metrics.value("refresh_failures_total{stage=\"write\"}"), Some(1.0));
     assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(1.0));
@@ -228,9 +228,9 @@ fn a_write_that_fails_is_a_failure_and_not_a_target_lost() {
 }
 
 #[test]
-fn a_file_that_is_left_alone_is_counted_and_no_target_is_in_force() {
+fn kept_foreign_file_is_counted_and_no_target_is_published() {
     let scene = small();
-    scene.file_holds("not ours");
+    scene.write_file("not ours");
     scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Denied));
     let (mut scene, metrics) = once(scene);
     assert_eq!(metrics.value("file_writes_total{result=\"not_overwritten\"}"), Some(1.0));
@@ -239,50 +239,50 @@ fn a_file_that_is_left_alone_is_counted_and_no_target_is_in_force() {
 }
 
 #[test]
-fn a_cluster_grows_stale_recovers_and_goes_without_a_trace() {
+fn staleness_of_a_cluster_grows_resets_and_disappears() {
     let mut scene = Scene::of(two_clusters());
     let server = scene.serve();
-    scene.until_targets(&TWO_CLUSTERS);
+    scene.wait_for_targets(&TWO_CLUSTERS);
     scene.aws.add_fault(Fault::always("ecs:DescribeTasks", FaultKind::Denied).cluster("prod"));
-    let metrics = until_value(server, &stale("prod"), |seconds| seconds > 0.0);
+    let metrics = wait_for_value(server, &stale("prod"), |seconds| seconds > 0.0);
     let first = metrics.value(&stale("prod")).unwrap();
-    let metrics = until_value(server, &stale("prod"), |seconds| seconds > first + 0.5);
+    let metrics = wait_for_value(server, &stale("prod"), |seconds| seconds > first + 0.5);
     assert_eq!(metrics.value(&stale("other")), Some(0.0));
-    assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(2.0), "the last good ones");
+    assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(2.0), "the last known ones");
     scene.aws.clear_faults();
-    until_value(server, &stale("prod"), |seconds| seconds == 0.0);
+    wait_for_value(server, &stale("prod"), |seconds| seconds == 0.0);
     scene.aws.add_fault(Fault::always("ecs:ListClusters", FaultKind::Denied));
-    let metrics = until_value(server, &stale("other"), |seconds| seconds > 0.0);
+    let metrics = wait_for_value(server, &stale("other"), |seconds| seconds > 0.0);
     assert!(metrics.value(&stale("prod")).is_some_and(|seconds| seconds > 0.0));
     scene.aws.change(|world| world.clusters.retain(|cluster| cluster.name != "prod"));
     scene.aws.clear_faults();
-    until("the cluster that is gone leaves no series", || !server.metrics().0.contains("\"prod\""));
+    wait_until("no series of the removed cluster", || !server.metrics().0.contains("\"prod\""));
     assert_eq!(server.metrics().value("targets{cluster=\"other\"}"), Some(2.0));
     scene.stop();
 }
 
 #[test]
-fn a_definition_that_cannot_be_read_makes_its_cluster_stale() {
+fn denied_definition_makes_its_cluster_stale() {
     let mut scene = both_clusters();
     scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Denied).matching("/shop:1"));
     let server = scene.serve();
-    let metrics = until_value(server, &stale("other"), |seconds| seconds > 0.0);
+    let metrics = wait_for_value(server, &stale("other"), |seconds| seconds > 0.0);
     assert_eq!(metrics.value(&stale("prod")), Some(0.0));
     scene.stop();
 }
 
 #[test]
-fn both_text_formats_are_spoken() {
+fn text_and_openmetrics_formats() {
     let mut scene = small();
     let server = scene.serve();
-    scene.until_targets(&[ONE]);
+    scene.wait_for_targets(&[ONE]);
     let text = server.get("/metrics");
     assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     assert!(!text.body.contains("# EOF") && !text.body.contains("# UNIT"), "{}", text.body);
-    // What Prometheus 3 sends.
+    // The header that Prometheus 3 sends.
     let accept = "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
                   application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,*/*;q=0.2\r\n";
-    let openmetrics = server.ask("GET", "/metrics", accept);
+    let openmetrics = server.request("GET", "/metrics", accept);
     assert_eq!(openmetrics.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(openmetrics.body.ends_with("\n# EOF\n"));
     assert_eq!(types(&openmetrics.body).get("ecs_discovery_refreshes"), Some(&"counter"));
@@ -292,7 +292,7 @@ fn both_text_formats_are_spoken() {
     };
     assert_eq!(names(&text.body), names(&openmetrics.body));
     assert_eq!(
-        server.ask("GET", "/metrics", "Accept: text/plain\r\n").header("content-type"),
+        server.request("GET", "/metrics", "Accept: text/plain\r\n").header("content-type"),
         text.header("content-type")
     );
     scene.stop();

@@ -1,4 +1,4 @@
-//! What was asked of the simulated AWS.
+//! The calls made to the simulated AWS.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-/// Bodies kept per operation: a server that runs for days must not grow with every call.
+/// Limits the bodies kept per operation, so that a server that runs for days does not grow.
 const KEPT_REQUESTS: usize = 1000;
 
-/// Spans kept, for the same reason.
+/// Limits the spans kept, for the same reason.
 const KEPT_SPANS: usize = 100_000;
 
-/// The calls since the start or the last reset, by names such as `ecs:ListTasks`.
+/// The calls since the start or the last reset, keyed by operation such as `ecs:ListTasks`.
 ///
-/// Two are equal when their counts are, whatever the bodies were.
+/// Compares by the counts only, not by the bodies.
 #[derive(Clone, Default)]
 pub struct Calls {
     by_operation: BTreeMap<String, Operation>,
@@ -23,16 +23,16 @@ pub struct Calls {
     spans: VecDeque<Span>,
 }
 
-/// When one call was under way.
+/// The time during which one call was in progress.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Such as `ecs:ListTasks`.
+    /// The operation, such as `ecs:ListTasks`.
     pub operation: String,
-    /// When it had been read.
+    /// When the request had been read.
     pub begun: Instant,
-    /// When its answer was out.
+    /// When the response had been written.
     pub ended: Instant,
-    /// Whether that was the service's throttling error.
+    /// Whether the response was the service's throttling error.
     pub throttled: bool,
 }
 
@@ -44,7 +44,7 @@ struct Operation {
 }
 
 impl Calls {
-    /// These counts: `Calls::of(&[("ecs:ListTasks", 1)])`.
+    /// Returns calls with these counts: `Calls::of(&[("ecs:ListTasks", 1)])`.
     pub fn of(counts: &[(&str, usize)]) -> Self {
         let mut calls = Self::default();
         for &(operation, count) in counts {
@@ -53,45 +53,45 @@ impl Calls {
         calls
     }
 
-    /// How often the operation was called, whatever the answer was.
+    /// Returns the number of calls of the operation, including failed ones.
     pub fn get(&self, operation: &str) -> usize {
         self.by_operation.get(operation).map_or(0, |calls| calls.count)
     }
 
-    /// All calls.
+    /// Returns the number of all calls.
     pub fn total(&self) -> usize {
         self.by_operation.values().map(|calls| calls.count).sum()
     }
 
-    /// The bodies of the operation's latest 1,000 calls, oldest first. The parameters of an EC2 or STS call are an
-    /// object of strings; a body that cannot be read is a string.
+    /// Returns the bodies of the operation's latest 1,000 calls, oldest first. The parameters of an EC2 or STS call are
+    /// an object of strings; an invalid body is a string.
     pub fn requests(&self, operation: &str) -> Vec<Value> {
         let calls = self.by_operation.get(operation);
         calls.map_or_else(Vec::new, |calls| calls.requests.iter().cloned().collect())
     }
 
-    /// The access key ids that signed those calls; empty for an unsigned one.
+    /// Returns the access key ids that signed those calls; an empty text for an unsigned call.
     pub fn access_keys(&self, operation: &str) -> Vec<String> {
         let calls = self.by_operation.get(operation);
         calls.map_or_else(Vec::new, |calls| calls.access_keys.iter().cloned().collect())
     }
 
-    /// How many were answered with the service's throttling error.
+    /// Returns the number of throttled calls.
     pub fn throttled(&self) -> usize {
         self.throttled
     }
 
-    /// The most calls that were under way at one time.
+    /// Returns the highest number of concurrent calls.
     pub fn max_in_flight(&self) -> usize {
         self.max_in_flight
     }
 
-    /// When each call was under way that has ended, the latest 100,000 of them, in the order of their ends.
+    /// Returns the spans of the latest 100,000 finished calls, ordered by their ends.
     pub fn spans(&self) -> impl ExactSizeIterator<Item = &Span> {
         self.spans.iter()
     }
 
-    /// The counts as a JSON object.
+    /// Returns the counts as a JSON object.
     pub fn to_value(&self) -> Value {
         let counts = self.counts().map(|(operation, count)| (operation.to_owned(), count.into()));
         Value::Object(counts.collect::<Map<_, _>>())
@@ -147,7 +147,7 @@ impl fmt::Display for Calls {
     }
 }
 
-/// Like Display: a failed comparison should show the counts and not the bodies.
+/// Same as `Display`, so that a failed comparison shows the counts and not the bodies.
 impl fmt::Debug for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

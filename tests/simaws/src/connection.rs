@@ -1,4 +1,4 @@
-//! One connection: requests in, answers out, whole or as a fault wants them.
+//! One connection: reads requests and writes responses, whole or distorted by a fault.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,63 +11,63 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request as HttpRequest, Response};
+use hyper::{Request as HttpRequest, Response as HttpResponse};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, Socket};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::answer::{Answer, Delivery};
 use crate::control;
 use crate::faults::FaultKind;
 use crate::request::{Protocol, Request};
+use crate::response::{Delivery, Response};
 use crate::state::{InFlight, State};
 
-/// Serves a connection to its end.
+/// Serves a connection until it is closed.
 pub(crate) async fn serve(stream: TcpStream, state: Arc<State>) {
-    // A second handle: the fault Reset must reach the socket that hyper owns by then.
+    // A second handle, because the fault Reset needs the socket, which hyper owns by then.
     let Ok(socket) = SockRef::from(&stream).try_clone() else { return };
-    // Small answers must not wait for the caller's delayed acknowledgements.
+    // Otherwise small responses wait for the delayed acknowledgements of the client.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| handle(request, &state, &socket));
-    // An error here is a caller that left or a fault that had to happen.
+    // An error here is a client that disconnected, or a fault.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn handle(request: HttpRequest<Incoming>, state: &Arc<State>, socket: &Socket) -> io::Result<Response<Sent>> {
+async fn handle(request: HttpRequest<Incoming>, state: &Arc<State>, socket: &Socket) -> io::Result<HttpResponse<Sent>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let request = Request::read(&head, &body);
     if request.protocol == Protocol::Control {
-        return response(control::answer(state, &request), None);
+        return http_response(control::respond(state, &request), None);
     }
     let plan = state.begin(&request);
     tokio::time::sleep(plan.latency).await;
     match &plan.fault {
         Some(FaultKind::Hang) => std::future::pending().await,
         Some(FaultKind::Reset) => {
-            // No lingering: the close that follows the error is a reset.
+            // Without lingering, closing the connection after the error sends a reset.
             socket.set_linger(Some(Duration::ZERO))?;
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        fault => response(state.answer(&request, fault.as_ref()), Some(plan.in_flight)),
+        fault => http_response(state.respond(&request, fault.as_ref()), Some(plan.in_flight)),
     }
 }
 
-fn response(answer: Answer, in_flight: Option<InFlight>) -> io::Result<Response<Sent>> {
-    let head = Response::builder()
-        .status(answer.status)
-        .header("content-type", answer.content_type)
-        .header("x-amzn-requestid", &answer.request_id);
-    head.body(Sent::new(answer.body, answer.delivery, in_flight)).map_err(io::Error::other)
+fn http_response(response: Response, in_flight: Option<InFlight>) -> io::Result<HttpResponse<Sent>> {
+    let head = HttpResponse::builder()
+        .status(response.status)
+        .header("content-type", response.content_type)
+        .header("x-amzn-requestid", &response.request_id);
+    head.body(Sent::new(response.body, response.delivery, in_flight)).map_err(io::Error::other)
 }
 
-/// The pieces of a slow body.
+/// The number of pieces of a slow body.
 const PIECES: usize = 8;
-/// Lets hyper flush the first half before the connection goes down.
+/// Lets hyper flush the first half before the connection is closed.
 const CUT_AFTER: Duration = Duration::from_millis(5);
 
-/// A body on its way. The call is in flight until it is out.
+/// A body being sent. The call counts as in flight until the body is sent.
 struct Sent {
     pieces: VecDeque<Bytes>,
     left: u64,
@@ -124,7 +124,7 @@ impl Body for Sent {
         self.left == 0
     }
 
-    /// The whole length, which becomes the Content-Length, even if less will come.
+    /// Returns the whole length for the Content-Length, even if less will be sent.
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
     }

@@ -1,33 +1,35 @@
-//! The simulator's own paths, for the binary and for scripts in other languages.
+//! The control API over HTTP, for scripts in other languages.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::request::Request;
+use crate::response::Response;
 use crate::state::State;
 
-/// Answers a request under `/_sim/`. These are not counted and no fault touches them.
-pub(crate) fn answer(state: &State, request: &Request) -> Answer {
+/// Responds to a request under `/_sim/`. Such requests are not counted and not subject to faults.
+pub(crate) fn respond(state: &State, request: &Request) -> Response {
     let done = json!({});
     let path = request.path.strip_prefix("/_sim/").unwrap_or_default();
     match (request.method.as_str(), path) {
-        ("GET", "world") => Answer::new(200, "application/json", state.lock().world.to_json()),
+        ("GET", "world") => Response::new(200, "application/json", state.lock().world.to_json()),
         ("PUT", "world") => with_body(request, |world| state.lock().world = world),
         ("PUT", "options") => with_body(request, |options| state.set_options(options)),
         ("POST", "faults") => with_body(request, |fault| state.lock().faults.add(fault)),
         ("DELETE", "faults") => {
             state.lock().faults.clear();
-            Answer::json(200, &done)
+            Response::json(200, &done)
         }
-        ("GET", "calls") => Answer::json(200, &state.lock().calls.to_value()),
+        ("GET", "calls") => Response::json(200, &state.lock().calls.to_value()),
         ("POST", "calls/reset") => {
             state.take_calls();
-            Answer::json(200, &done)
+            Response::json(200, &done)
         }
-        ("GET", "load") => Answer::json(200, &load(state)),
-        ("GET", "unexpected") => Answer::json(200, &json!(state.lock().unexpected)),
-        (method, path) => Answer::json(404, &json!({"message": format!("simaws does not know {method} /_sim/{path}")})),
+        ("GET", "load") => Response::json(200, &load(state)),
+        ("GET", "unexpected") => Response::json(200, &json!(state.lock().unexpected)),
+        (method, path) => {
+            Response::json(404, &json!({"message": format!("simaws does not know {method} /_sim/{path}")}))
+        }
     }
 }
 
@@ -36,12 +38,12 @@ fn load(state: &State) -> Value {
     json!({"throttled": inner.calls.throttled(), "maxInFlight": inner.calls.max_in_flight()})
 }
 
-fn with_body<T: DeserializeOwned>(request: &Request, act: impl FnOnce(T)) -> Answer {
+fn with_body<T: DeserializeOwned>(request: &Request, act: impl FnOnce(T)) -> Response {
     match serde_json::from_str(request.raw()) {
         Ok(body) => {
             act(body);
-            Answer::json(200, &json!({}))
+            Response::json(200, &json!({}))
         }
-        Err(error) => Answer::json(400, &json!({"message": error.to_string()})),
+        Err(error) => Response::json(400, &json!({"message": error.to_string()})),
     }
 }

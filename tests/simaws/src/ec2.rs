@@ -1,9 +1,9 @@
-//! EC2: form parameters over POST, XML back. DescribeInstances only.
+//! EC2: form parameters over POST, XML responses. Only DescribeInstances.
 
 use std::collections::BTreeSet;
 
-use crate::answer::ApiError;
 use crate::paging::{Page, Wanted};
+use crate::response::ApiError;
 use crate::service::Call;
 use crate::world::{Instance, World};
 use crate::xml::Element;
@@ -15,12 +15,12 @@ const MAX_FILTER_VALUES: usize = 200;
 const MAX_RESULTS: usize = 1000;
 const MIN_RESULTS: usize = 5;
 
-/// Answers an EC2 call.
-pub(crate) fn answer(call: &mut Call<'_>) -> Result<String, ApiError> {
+/// Responds to an EC2 call.
+pub(crate) fn respond(call: &mut Call<'_>) -> Result<String, ApiError> {
     if call.request.action() != "DescribeInstances" || call.request.text("Version") != Some(VERSION) {
         return Err(ApiError::misuse("InvalidAction", "The action is not valid for this web service."));
     }
-    note_foreign_ids(call);
+    record_foreign_ids(call);
     let page = match instance_ids(call).as_slice() {
         [] => filtered(call)?,
         ids => Page { items: by_id(call, ids)?, next: None },
@@ -37,15 +37,15 @@ fn instance_ids<'a>(call: &Call<'a>) -> Vec<&'a str> {
     call.request.numbered("InstanceId.").into_values().filter_map(|id| id.get("").copied()).collect()
 }
 
-/// EC2 knows no `mi-…` id: only Systems Manager does. One that gets here is a bug of the caller, whatever the answer.
-fn note_foreign_ids(call: &mut Call<'_>) {
+/// Records `mi-…` ids as unexpected: they are ids of Systems Manager, and sending one to EC2 is a bug of the client.
+fn record_foreign_ids(call: &mut Call<'_>) {
     let parameters = call.request.body.as_object().into_iter().flatten();
     let texts = parameters.filter_map(|(_, value)| value.as_str());
     let notes = texts.filter(|text| text.starts_with("mi-")).map(|id| format!("ec2:DescribeInstances got the id {id}"));
     call.unexpected.extend(notes);
 }
 
-/// Named instances: all or an error, and no pages.
+/// Returns the named instances, all of them or an error. There are no pages.
 fn by_id(call: &Call<'_>, ids: &[&str]) -> Result<Vec<String>, ApiError> {
     if call.request.text("MaxResults").is_some() {
         let message = "The parameter instancesSet cannot be used with the parameter maxResults";
@@ -91,7 +91,7 @@ fn page_size(call: &Call<'_>) -> Result<usize, ApiError> {
     })
 }
 
-/// The instance-id filter; without one everything passes.
+/// The instance-id filter. Without ids it allows every instance.
 struct Filter<'a> {
     ids: Option<BTreeSet<&'a str>>,
 }

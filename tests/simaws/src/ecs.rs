@@ -6,17 +6,17 @@ mod wire;
 
 use serde_json::Value;
 
-use crate::answer::ApiError;
+use crate::response::ApiError;
 use crate::service::Call;
 use crate::world::Cluster;
 
-/// The most ids a describe call and the most results a page may have (the API reference of each operation).
+/// The maximum number of ids in a describe call and of results in a page (API reference of each operation).
 const LIMIT: usize = 100;
 
-/// Answers an ECS call.
-pub(crate) fn answer(call: &mut Call<'_>) -> Result<Value, ApiError> {
+/// Responds to an ECS call.
+pub(crate) fn respond(call: &mut Call<'_>) -> Result<Value, ApiError> {
     if !call.request.body.is_object() {
-        return Err(ApiError::misuse("SerializationException", "the body is no JSON object"));
+        return Err(ApiError::misuse("SerializationException", "the body is not a JSON object"));
     }
     match call.request.action() {
         "ListClusters" => list::clusters(call),
@@ -28,7 +28,7 @@ pub(crate) fn answer(call: &mut Call<'_>) -> Result<Value, ApiError> {
     }
 }
 
-/// The cluster a call is for: by name or ARN, else the one named `default`.
+/// Returns the cluster of a call, given by name or ARN, or else the one named `default`.
 fn cluster<'a>(call: &Call<'a>) -> Result<&'a Cluster, ApiError> {
     let name = call.request.cluster().unwrap_or("default");
     let given = call.request.text("cluster").unwrap_or_default();

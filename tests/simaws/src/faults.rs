@@ -1,4 +1,4 @@
-//! Faults: which calls go wrong, and how.
+//! Faults: which calls fail, and how.
 
 mod errors;
 
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 use crate::request::Request;
 use crate::world::last_segment;
 
-/// A rule that makes some calls go wrong. The first rule that applies to a call is the one that acts.
+/// A rule that makes some calls fail. The first rule that applies to a call takes effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// `ecs:ListTasks`, or `*` for any.
+    /// The operation, such as `ecs:ListTasks`, or `*` for any.
     #[serde(default = "any")]
     pub operation: String,
     /// Only calls for the cluster of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Only calls whose body has this text in it.
+    /// Only calls whose body contains this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<String>,
-    /// How many matching calls go well first.
+    /// The number of matching calls that succeed first.
     #[serde(default)]
     pub skip: u32,
-    /// How many calls go wrong then; absent: all of them until the faults are cleared.
+    /// The number of calls that fail then; if absent, all of them until the faults are cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// What happens to them.
+    /// How they fail.
     #[serde(flatten)]
     pub kind: FaultKind,
 }
@@ -35,21 +35,21 @@ fn any() -> String {
     "*".to_owned()
 }
 
-/// What happens to a call. In JSON the member `kind` holds the name, `slow-body` for example.
+/// How a call fails. In JSON, the member `kind` has the name, such as `slow-body`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum FaultKind {
-    /// The service's way to say "too many requests".
+    /// The service's throttling error.
     Throttle,
     /// HTTP 500.
     ServerError,
     /// HTTP 503.
     Unavailable,
-    /// The caller's policies do not allow it.
+    /// The service's authorization error.
     Denied,
-    /// The caller's session token has run out.
+    /// The service's error for an expired session token.
     ExpiredToken,
-    /// Any error in the service's shape.
+    /// Any error in the service's error format.
     Error {
         /// The HTTP status.
         status: u16,
@@ -58,64 +58,64 @@ pub enum FaultKind {
         /// The message.
         message: String,
     },
-    /// No answer ever.
+    /// The response never comes.
     Hang,
-    /// The right answer in eight pieces, with this pause before each.
+    /// The correct response comes in eight pieces, with a pause before each.
     SlowBody {
         /// The pause in milliseconds.
         chunk_millis: u64,
     },
-    /// The whole length is announced, half of it is sent, and the connection is closed.
+    /// The Content-Length is correct, half of the body is sent, and the connection is closed.
     CutBody,
-    /// Half of the right answer, as if that were all.
+    /// Half of the correct body is sent as a complete response.
     Malformed,
-    /// The connection is reset instead of an answer.
+    /// The connection is reset.
     Reset,
-    /// HTTP 200 and not one byte.
+    /// HTTP 200 with an empty body.
     EmptyBody,
-    /// HTTP 200 and an answer without members.
+    /// HTTP 200 with a response without members.
     EmptyObject,
-    /// One empty page with a fresh token before each real page. The call for the real page takes a turn of `times` too.
+    /// An empty page with a new token comes before each real page. The call for the real page counts for `times` too.
     EmptyPageWithToken,
-    /// The real page, but the token that the caller sent comes back, or the same one each time.
+    /// The real page comes with the token that the client sent, or with the same token each time.
     RepeatedToken,
-    /// HTTP 200 and a page for humans, as captive proxies send it.
+    /// HTTP 200 with an HTML page, as captive portals send it.
     Html,
 }
 
 impl Fault {
-    /// This happens to every call of the operation until the faults are cleared.
+    /// Makes every call of the operation fail until the faults are cleared.
     pub fn always(operation: &str, kind: FaultKind) -> Self {
         Self { operation: operation.to_owned(), cluster: None, matching: None, skip: 0, times: None, kind }
     }
 
-    /// This happens to the next call of the operation.
+    /// Makes the next call of the operation fail.
     pub fn once(operation: &str, kind: FaultKind) -> Self {
         Self::always(operation, kind).times(1)
     }
 
-    /// Only calls for the cluster of this name.
+    /// Applies only to calls for the cluster of this name.
     #[must_use]
     pub fn cluster(mut self, name: &str) -> Self {
         self.cluster = Some(name.to_owned());
         self
     }
 
-    /// Only calls whose body has this text in it.
+    /// Applies only to calls whose body contains this text.
     #[must_use]
     pub fn matching(mut self, text: &str) -> Self {
         self.matching = Some(text.to_owned());
         self
     }
 
-    /// Lets so many matching calls go well first.
+    /// Lets this many matching calls succeed first.
     #[must_use]
     pub fn skip(mut self, calls: u32) -> Self {
         self.skip = calls;
         self
     }
 
-    /// So many calls go wrong, and no more.
+    /// Limits the number of calls that fail.
     #[must_use]
     pub fn times(mut self, calls: u32) -> Self {
         self.times = Some(calls);
@@ -130,7 +130,7 @@ impl Fault {
         operation && same_cluster && text.is_none_or(|text| request.mentions(text))
     }
 
-    /// Counts a call that applies; true if it is to go wrong.
+    /// Counts a matching call, and returns whether it must fail.
     fn is_due(&mut self) -> bool {
         if self.skip > 0 {
             self.skip -= 1;
@@ -140,7 +140,7 @@ impl Fault {
     }
 }
 
-/// The rules in force.
+/// The active rules.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Fault>);
 
@@ -153,8 +153,8 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Counts the call in every rule that applies, so that `skip` counts calls and not what other
-    /// rules left over, and takes one turn of the first rule that is due.
+    /// Returns the kind of the first rule that makes the call fail, and counts the call for that rule's `times`. Counts
+    /// the call for the `skip` of every matching rule, whether or not another rule makes it fail.
     pub(crate) fn next_for(&mut self, request: &Request) -> Option<FaultKind> {
         let mut chosen = None;
         for fault in self.0.iter_mut().filter(|fault| fault.applies_to(request)) {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_a_cluster_takes_its_name_and_its_arn() {
+    fn cluster_rule_matches_name_and_arn() {
         let mut faults = Faults::default();
         faults.add(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("prod"));
         let by_arn = list_tasks("arn:aws:ecs:us-east-1:123456789012:cluster/prod");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn json_names_the_kind_beside_the_rule() {
+    fn json_has_the_kind_beside_the_rule() {
         let fault: Fault =
             serde_json::from_str(r#"{"operation":"ecs:ListTasks","times":2,"kind":"slow-body","chunkMillis":5}"#)
                 .unwrap();

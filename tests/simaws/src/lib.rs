@@ -1,26 +1,25 @@
 //! A simulated AWS for tests: ECS, EC2 and STS on one loopback port, written from the wire formats.
 //!
-//! It knows nothing of the AWS SDK on purpose: what both got wrong would look right.
+//! It does not use the AWS SDK on purpose: a mistake that both make would stay unnoticed.
 //!
-//! | module | its one job |
+//! | module | purpose |
 //! |---|---|
 //! | `world` | what exists: clusters, tasks, task definitions, instances |
-//! | `faults` | which calls go wrong, and how |
+//! | `faults` | which calls fail, and how |
 //! | `options` | page size, latency, quotas |
-//! | `calls` | what was asked, and when |
-//! | `request`, `answer` | HTTP's two directions, without I/O |
+//! | `calls` | which calls were made, and when |
+//! | `request`, `response` | HTTP requests and responses, without I/O |
 //! | `ecs`, `ec2`, `sts`, `metadata` | the operations |
 //! | `paging`, `quota` | tokens and token buckets |
-//! | `control` | the same as [`SimAws`]'s methods, over HTTP |
-//! | `state`, `connection`, `server` | the parts put together; the sockets |
+//! | `control` | the methods of [`SimAws`] over HTTP |
+//! | `state`, `connection`, `server` | the shared state; the sockets |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test tool: a panic that says what the test got wrong is the best answer"
+    reason = "a test tool: a panic with a clear message is how a test fails"
 )]
 
-mod answer;
 mod calls;
 mod connection;
 mod control;
@@ -32,6 +31,7 @@ mod options;
 mod paging;
 mod quota;
 mod request;
+mod response;
 mod server;
 mod service;
 mod state;

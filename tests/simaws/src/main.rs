@@ -1,4 +1,4 @@
-//! The simulated AWS as a program: prints its URL and serves until it is killed.
+//! Runs the simulated AWS as a program, which prints its URL and serves until it is killed.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -68,5 +68,5 @@ fn world_file(path: &str) -> Result<World, String> {
 }
 
 fn parsed<T: std::str::FromStr>(flag: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{flag} {value} makes no sense\n{USAGE}"))
+    value.parse().map_err(|_| format!("invalid value {value:?} for {flag}\n{USAGE}"))
 }

@@ -1,16 +1,16 @@
-//! What a task finds on its link-local address: the task metadata endpoint, version 4, and its credentials.
+//! The endpoints on the link-local address of a task: task metadata version 4, and credentials.
 
 use serde_json::{Value, json};
 
 use crate::service::Call;
 use crate::time::expiration;
 
-/// Answers a GET of one of the two.
-pub(crate) fn answer(call: &Call<'_>) -> Value {
+/// Responds to a GET request for either endpoint.
+pub(crate) fn respond(call: &Call<'_>) -> Value {
     if call.request.operation == "metadata:task" { task(call) } else { credentials(call) }
 }
 
-/// `/v4/ID/task`: the task of that id, else one of the first cluster that answers to any name.
+/// Responds to `/v4/ID/task` with the task of that id, or else with a made-up task of the first cluster.
 fn task(call: &Call<'_>) -> Value {
     let world = call.world;
     let id = call.request.path.split('/').nth(2).unwrap_or_default();

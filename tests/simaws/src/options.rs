@@ -1,4 +1,4 @@
-//! How the simulated AWS behaves when nothing is wrong.
+//! The behaviour of the simulated AWS apart from faults.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Settings", into = "Settings")]
 pub struct Options {
-    /// No page of any listing holds more.
+    /// The maximum size of a page, on top of the limits of AWS.
     pub page_size: Option<usize>,
-    /// How long every call takes at least.
+    /// The minimum duration of every call.
     pub latency: Duration,
-    /// Whether calls beyond AWS's quotas are throttled. Setting the options fills the buckets again.
+    /// Whether calls beyond AWS's quotas are throttled. Setting the options refills the buckets.
     pub quotas: bool,
-    /// How long handed-out credentials live.
+    /// The lifetime of issued credentials.
     pub credentials_lifetime: Duration,
 }
 
@@ -24,7 +24,7 @@ impl Default for Options {
     }
 }
 
-/// The JSON form: numbers in the unit that the name says.
+/// The JSON form, with units in the names.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Settings {

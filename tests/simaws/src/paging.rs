@@ -1,9 +1,9 @@
-//! Pages of a listing, and the opaque tokens between them.
+//! The pages of a listing, and the opaque tokens between them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Tokens that are remembered: the oldest go first, so that a server can run for days.
+/// Limits the tokens kept, so that a server that runs for days does not grow. The oldest are evicted first.
 const KEPT_TOKENS: usize = 4096;
 
 const REPEATED: &str = "the+same/token+again==";
@@ -11,9 +11,9 @@ const REPEATED: &str = "the+same/token+again==";
 /// What a fault does to the pages of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageFault {
-    /// An empty page with a fresh token comes before each real page.
+    /// An empty page with a new token comes before each real page.
     EmptyFirst,
-    /// The token sent comes back.
+    /// The token of the request is returned.
     RepeatedToken,
 }
 
@@ -24,17 +24,17 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// What a caller asks for.
+/// A request for a page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
-    /// The listing: a token of another one is refused.
+    /// The listing. A token of another listing is rejected.
     pub(crate) listing: &'a str,
     pub(crate) token: Option<&'a str>,
     pub(crate) size: usize,
     pub(crate) fault: Option<PageFault>,
 }
 
-/// Where a token continues. A listing shows the world as it was at its first page.
+/// Where a token continues. All pages of a listing show the world as it was at the first page.
 #[derive(Clone, Debug)]
 struct Place {
     listing: Arc<str>,
@@ -43,7 +43,7 @@ struct Place {
     after_empty_page: bool,
 }
 
-/// The tokens given out.
+/// The issued tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     issued: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// The page that is asked for; None if the token is not one of this listing.
+    /// Returns the requested page, or `None` if the token is not of this listing.
     pub(crate) fn page(&mut self, wanted: Wanted<'_>, list: impl FnOnce() -> Vec<String>) -> Option<Page> {
         let place = self.place(wanted, list)?;
         if wanted.fault == Some(PageFault::EmptyFirst) && !place.after_empty_page {
@@ -80,7 +80,7 @@ impl Tokens {
         }
     }
 
-    /// The text looks like nothing a caller could count on, and needs encoding in a form.
+    /// Issues a token without a visible pattern, and with characters that need encoding in a form.
     fn issue(&mut self, place: Place) -> String {
         self.issued += 1;
         let token = format!("{:016x}+/==", self.issued.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_belongs_to_its_listing() {
+    fn token_is_valid_only_for_its_listing() {
         let mut tokens = Tokens::default();
         let list = || vec!["a".to_owned(), "b".to_owned()];
         let first = Wanted { listing: "x", token: None, size: 1, fault: None };
@@ -135,7 +135,7 @@ mod tests {
         let second = Wanted { token: token.as_deref(), ..first };
         assert_eq!(tokens.page(Wanted { listing: "y", ..second }, list), None);
         assert_eq!(tokens.page(Wanted { token: Some("made up"), ..first }, list), None);
-        // A caller that lost the answer asks again with the same token.
+        // A client that lost the response retries with the same token.
         for _ in 0..2 {
             let page = tokens.page(second, list).unwrap();
             assert_eq!(page, Page { items: vec!["b".to_owned()], next: None });
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_token_never_ends() {
+    fn repeated_token_never_ends_the_listing() {
         let mut tokens = Tokens::default();
         let list = || vec!["a".to_owned()];
         let fault = Some(PageFault::RepeatedToken);

@@ -1,12 +1,12 @@
 //! AWS's request quotas as token buckets.
 //!
-//! The numbers: "Request throttling for the Amazon ECS API" and "Request throttling for the Amazon EC2 API".
+//! Source of the numbers: "Request throttling for the Amazon ECS API" and "Request throttling for the Amazon EC2 API".
 
 use std::time::Instant;
 
 use crate::request::Request;
 
-/// A bucket of requests.
+/// A token bucket.
 #[derive(Debug)]
 struct Bucket {
     burst: f64,
@@ -36,7 +36,7 @@ impl Bucket {
 /// The buckets of one account in one region.
 #[derive(Debug)]
 pub(crate) struct Quotas {
-    /// ListTasks, DescribeTasks and DescribeContainerInstances share one.
+    /// Shared by ListTasks, DescribeTasks and DescribeContainerInstances.
     cluster_resources: Bucket,
     task_definitions: Bucket,
     clusters: Bucket,
@@ -45,7 +45,7 @@ pub(crate) struct Quotas {
 }
 
 impl Quotas {
-    /// All buckets full.
+    /// Returns full buckets.
     pub(crate) fn full(now: Instant) -> Self {
         Self {
             cluster_resources: Bucket::full(100, 20, now),
@@ -56,7 +56,7 @@ impl Quotas {
         }
     }
 
-    /// Takes one request out of its bucket; false if that is empty.
+    /// Takes a token from the bucket of the request, or returns false if it is empty.
     pub(crate) fn grants(&mut self, request: &Request, now: Instant) -> bool {
         let bucket = match request.operation.as_str() {
             "ecs:ListTasks" | "ecs:DescribeTasks" | "ecs:DescribeContainerInstances" => &mut self.cluster_resources,
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn listing_and_describing_share_a_bucket_that_refills() {
+    fn list_and_describe_tasks_share_a_bucket_that_refills() {
         let start = Instant::now();
         let mut quotas = Quotas::full(start);
         let list = Request::ecs("ListTasks", "{}");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn ec2_has_a_bucket_for_filters_and_pages() {
+    fn ec2_has_a_separate_bucket_for_filters_and_pages() {
         let start = Instant::now();
         let mut quotas = Quotas::full(start);
         let by_id = Request::form("Action=DescribeInstances&InstanceId.1=i-1");

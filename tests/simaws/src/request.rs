@@ -1,4 +1,4 @@
-//! What a caller asks for, read from HTTP.
+//! Parses HTTP requests.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +6,34 @@ use serde_json::{Map, Value};
 
 use crate::world::last_segment;
 
-/// Whose wire format a call speaks.
+/// The wire format of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// ECS: JSON 1.1.
     Ecs,
     /// EC2: form parameters in, XML out.
     Ec2,
-    /// STS: likewise, with other envelopes.
+    /// STS: the same, with another XML envelope.
     Sts,
-    /// The endpoints a task finds on its link-local address: plain GET.
+    /// The endpoints on the link-local address of a task: plain GET.
     Metadata,
-    /// The simulator's own, under `/_sim/`.
+    /// The control API under `/_sim/`.
     Control,
-    /// None that is known here.
+    /// Anything else.
     Unknown,
 }
 
-/// One request, its body read to the end.
+/// A request with its complete body.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) protocol: Protocol,
     pub(crate) method: String,
     pub(crate) path: String,
-    /// `ecs:ListTasks`
+    /// The operation, such as `ecs:ListTasks`.
     pub(crate) operation: String,
     /// The JSON body, or the form parameters as an object of strings.
     pub(crate) body: Value,
-    /// Whoever signed it; empty for nobody.
+    /// The access key id of the signature; empty if unsigned.
     pub(crate) access_key: String,
     raw: String,
 }
@@ -54,11 +54,11 @@ impl Request {
             access_key: access_key(header("authorization")),
             raw,
         };
-        request.recognise(header("x-amz-target"));
+        request.set_protocol(header("x-amz-target"));
         request
     }
 
-    fn recognise(&mut self, target: &str) {
+    fn set_protocol(&mut self, target: &str) {
         if self.path.starts_with("/_sim/") {
             self.protocol = Protocol::Control;
         } else if let Some(action) = target.strip_prefix(ECS_TARGET) {
@@ -76,7 +76,7 @@ impl Request {
         }
     }
 
-    /// EC2 and STS share the path; the Version parameter tells them apart.
+    /// Reads form parameters. EC2 and STS share the path and differ in the Version parameter.
     fn read_form(&mut self) {
         let form: Map<String, Value> = form(&self.raw).map(|(key, value)| (key, Value::String(value))).collect();
         let text = |key: &str| form.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -89,28 +89,28 @@ impl Request {
         self.body = Value::Object(form);
     }
 
-    /// The action without the service: `ListTasks`.
+    /// Returns the action without the service, such as `ListTasks`.
     pub(crate) fn action(&self) -> &str {
         self.operation.split_once(':').map_or(self.operation.as_str(), |(_, action)| action)
     }
 
-    /// The name of the cluster the call is for; the call may give its ARN.
+    /// Returns the name of the cluster, which the call gives by name or ARN.
     pub(crate) fn cluster(&self) -> Option<&str> {
         self.text("cluster").map(last_segment)
     }
 
-    /// A text member of the body or a form parameter.
+    /// Returns a text member of the body or a form parameter.
     pub(crate) fn text(&self, member: &str) -> Option<&str> {
         self.body.get(member).and_then(Value::as_str)
     }
 
-    /// The texts in a list member of the body.
+    /// Returns the texts in a list member of the body.
     pub(crate) fn texts(&self, member: &str) -> Vec<&str> {
         let list = self.body.get(member).and_then(Value::as_array);
         list.map_or_else(Vec::new, |list| list.iter().filter_map(Value::as_str).collect())
     }
 
-    /// Form parameters `PREFIX1…`, `PREFIX2…` in the order of their numbers: number → (rest of the name → value).
+    /// Returns the form parameters `PREFIX1…`, `PREFIX2…`, by number and then by the rest of the name.
     pub(crate) fn numbered(&self, prefix: &str) -> BTreeMap<usize, BTreeMap<String, &str>> {
         let mut found: BTreeMap<usize, BTreeMap<String, &str>> = BTreeMap::new();
         for (key, value) in self.body.as_object().into_iter().flatten() {
@@ -123,7 +123,7 @@ impl Request {
         found
     }
 
-    /// Whether the body has this text in it, as sent or decoded.
+    /// Whether the body contains this text, as sent or decoded.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         let decoded = || {
             self.body
@@ -135,7 +135,7 @@ impl Request {
         self.raw.contains(text) || decoded()
     }
 
-    /// The body as it came.
+    /// Returns the body as sent.
     pub(crate) fn raw(&self) -> &str {
         &self.raw
     }
@@ -154,7 +154,7 @@ impl Request {
     }
 }
 
-/// The key id in `AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/ecs/aws4_request, …`.
+/// Returns the key id in `AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/ecs/aws4_request, …`.
 fn access_key(authorization: &str) -> String {
     let credential = authorization.split_once("Credential=").map_or("", |(_, rest)| rest);
     credential.split('/').next().unwrap_or_default().to_owned()
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_decoded_and_its_numbers_are_in_order() {
+    fn form_is_decoded_and_ordered_by_number() {
         let request = Request::form(
             "Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=instance%2Did&Filter.1.Value.10=c&Filter.1.Value.2=a+b%zz&Filter.2.Name=x",
         );
@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn the_version_tells_sts_from_ec2() {
+    fn version_distinguishes_sts_from_ec2() {
         let request = Request::form("Action=AssumeRole&Version=2011-06-15");
         assert_eq!((request.operation.as_str(), request.protocol), ("sts:AssumeRole", Protocol::Sts));
     }
 
     #[test]
-    fn the_signer_is_read_from_the_authorization() {
+    fn access_key_is_read_from_the_authorization_header() {
         assert_eq!(access_key("AWS4-HMAC-SHA256 Credential=AKIA1/20260101/us-east-1/ecs/aws4_request, X"), "AKIA1");
         assert_eq!(access_key(""), "");
     }

@@ -1,4 +1,4 @@
-//! The server's face, and the thread it runs on.
+//! The public API of the server, and the thread it runs on.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -13,9 +13,9 @@ use crate::connection::serve;
 use crate::state::State;
 use crate::{Calls, Fault, Options, World};
 
-/// A running simulated AWS. Dropping it stops the server and cuts its connections.
+/// A running simulated AWS. Dropping it stops the server and closes its connections.
 ///
-/// It runs on a thread and a runtime of its own, so that any test can use it, synchronous ones included.
+/// It runs on a thread with a runtime of its own, so that synchronous tests can use it too.
 #[derive(Debug)]
 pub struct SimAws {
     address: SocketAddr,
@@ -35,12 +35,12 @@ impl SimAws {
         Self::start_blocking_on(address, world)
     }
 
-    /// Starts on a free loopback port, for tests without a runtime. It blocks for no longer than a bind.
+    /// Starts on a free loopback port, for synchronous tests.
     pub fn start_blocking(world: World) -> io::Result<Self> {
         Self::start_blocking_on((Ipv4Addr::LOCALHOST, 0).into(), world)
     }
 
-    /// Starts on this address, for callers without a runtime.
+    /// Starts on this address, for synchronous tests.
     pub fn start_blocking_on(address: SocketAddr, world: World) -> io::Result<Self> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -54,52 +54,52 @@ impl SimAws {
         Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://127.0.0.1:PORT`, for `AWS_ENDPOINT_URL`.
+    /// Returns `http://127.0.0.1:PORT`, for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Changes the world between two calls. Listings that are under way go on as they began.
+    /// Changes the world. Listings in progress continue with the world of their first page.
     pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         change(&mut self.state.lock().world)
     }
 
-    /// The world as it is now.
+    /// Returns the current world.
     pub fn world(&self) -> World {
         self.state.lock().world.clone()
     }
 
-    /// Replaces the options; quota buckets are full again.
+    /// Replaces the options and refills the quota buckets.
     pub fn set_options(&self, options: Options) {
         self.state.set_options(options);
     }
 
-    /// Adds a rule after those in force.
+    /// Adds a fault after the active ones.
     pub fn add_fault(&self, fault: Fault) {
         self.state.lock().faults.add(fault);
     }
 
-    /// Ends all rules. Calls that hang already go on hanging.
+    /// Removes all faults. Calls that already hang keep hanging.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();
     }
 
-    /// The calls since the start or the last [`SimAws::take_calls`].
+    /// Returns the calls since the start or the last [`SimAws::take_calls`].
     pub fn calls(&self) -> Calls {
         self.state.lock().calls.clone()
     }
 
-    /// The same, and counts from nothing again.
+    /// Returns the same calls and starts to count from zero.
     pub fn take_calls(&self) -> Calls {
         self.state.take_calls()
     }
 
-    /// Unknown operations and paths and broken limits seen so far: a good client leaves this empty.
+    /// Returns the unknown operations, unknown paths and exceeded limits so far. A correct client leaves this empty.
     pub fn unexpected(&self) -> Vec<String> {
         self.state.lock().unexpected.clone()
     }
@@ -107,7 +107,7 @@ impl SimAws {
 
 impl Drop for SimAws {
     fn drop(&mut self) {
-        // The thread's runtime goes down with it, and every connection with the runtime.
+        // Ending the thread drops its runtime, which closes every connection.
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -129,7 +129,7 @@ async fn accept(listener: StdListener, state: Arc<State>) {
             Ok((stream, _)) => {
                 tokio::spawn(serve(stream, Arc::clone(&state)));
             }
-            // Out of file descriptors, most likely: others have to be closed first.
+            // Most likely out of file descriptors, until other connections are closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }

@@ -1,15 +1,15 @@
-//! One call, from the request to its answer: the operation, or what a fault makes of it.
+//! Turns a request into a response: the operation's, or that of a fault.
 
 use serde_json::json;
 
-use crate::answer::{Answer, ApiError, Delivery, content_type};
 use crate::faults::FaultKind;
 use crate::paging::{PageFault, Tokens};
 use crate::request::{Protocol, Request};
+use crate::response::{ApiError, Delivery, Response, content_type};
 use crate::world::World;
 use crate::{Options, ec2, ecs, metadata, sts};
 
-/// All that an operation may look at.
+/// Everything that an operation may use.
 pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
     pub(crate) request_id: &'a str,
@@ -21,66 +21,66 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The size of a page, given what the caller and the operation allow.
+    /// Returns the size of a page, given the limit of the client and the operation.
     pub(crate) fn page_size(&self, allowed: usize) -> usize {
         self.options.page_size.map_or(allowed, |size| size.min(allowed))
     }
 
-    /// Answers the call. Hang and Reset never get here: they have no answer.
-    pub(crate) fn answer(mut self, fault: Option<&FaultKind>) -> Answer {
+    /// Responds to the call. The faults Hang and Reset, which have no response, are handled before.
+    pub(crate) fn respond(mut self, fault: Option<&FaultKind>) -> Response {
         self.page_fault = match fault {
             Some(FaultKind::EmptyPageWithToken) => Some(PageFault::EmptyFirst),
             Some(FaultKind::RepeatedToken) => Some(PageFault::RepeatedToken),
             _ => None,
         };
         let instead = fault.and_then(|kind| self.instead(kind));
-        let mut answer = instead.unwrap_or_else(|| self.operation());
+        let mut response = instead.unwrap_or_else(|| self.operation());
         if let Some(kind) = fault {
-            spoil(kind, &mut answer);
+            distort(kind, &mut response);
         }
-        answer.request_id = self.request_id.to_owned();
-        answer
+        response.request_id = self.request_id.to_owned();
+        response
     }
 
-    fn operation(&mut self) -> Answer {
+    fn operation(&mut self) -> Response {
         let protocol = self.request.protocol;
         let body = match protocol {
-            // Twice as fast as by way of Display, in which the largest answers spend most of their time.
-            Protocol::Ecs => ecs::answer(self).map(|body| serde_json::to_string(&body).unwrap_or_default()),
-            Protocol::Ec2 => ec2::answer(self),
-            Protocol::Sts => sts::answer(self),
-            Protocol::Metadata => Ok(metadata::answer(self).to_string()),
+            // Twice as fast as `Display`, which dominates the time of large responses.
+            Protocol::Ecs => ecs::respond(self).map(|body| serde_json::to_string(&body).unwrap_or_default()),
+            Protocol::Ec2 => ec2::respond(self),
+            Protocol::Sts => sts::respond(self),
+            Protocol::Metadata => Ok(metadata::respond(self).to_string()),
             Protocol::Control | Protocol::Unknown => Err(unknown()),
         };
         match body {
-            Ok(body) => Answer::new(200, content_type(protocol), body),
-            Err(error) => self.refusal(&error),
+            Ok(body) => Response::new(200, content_type(protocol), body),
+            Err(error) => self.rejection(&error),
         }
     }
 
-    fn refusal(&mut self, error: &ApiError) -> Answer {
+    fn rejection(&mut self, error: &ApiError) -> Response {
         if error.unexpected {
             let ApiError { code, message, .. } = error;
             let body: String = self.request.raw().chars().take(200).collect();
             self.unexpected.push(format!("{}: {code}: {message} (body: {body})", self.request.operation));
         }
-        Answer::error(self.request.protocol, error, self.request_id)
+        Response::error(self.request.protocol, error, self.request_id)
     }
 
-    /// The answer that a fault puts in the place of the operation's.
-    fn instead(&self, kind: &FaultKind) -> Option<Answer> {
+    /// Returns the response of a fault that replaces the operation's response.
+    fn instead(&self, kind: &FaultKind) -> Option<Response> {
         let protocol = self.request.protocol;
-        let ok = |body: String| Some(Answer::new(200, content_type(protocol), body));
+        let ok = |body: String| Some(Response::new(200, content_type(protocol), body));
         match kind {
             FaultKind::EmptyBody => ok(String::new()),
             FaultKind::EmptyObject => ok(self.empty_object()),
             FaultKind::Html => {
                 let page = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Proxy</body></html>\n";
-                Some(Answer::new(200, "text/html; charset=utf-8", page.to_owned()))
+                Some(Response::new(200, "text/html; charset=utf-8", page.to_owned()))
             }
             _ => {
                 let error = kind.error(self.request, self.world)?;
-                Some(Answer::error(protocol, &error, self.request_id))
+                Some(Response::error(protocol, &error, self.request_id))
             }
         }
     }
@@ -96,15 +96,15 @@ impl Call<'_> {
 }
 
 fn unknown() -> ApiError {
-    ApiError { status: 404, ..ApiError::misuse("NotFound", "simaws has nothing here") }
+    ApiError { status: 404, ..ApiError::misuse("NotFound", "simaws does not implement this path") }
 }
 
-/// What a fault does to an answer on its way.
-fn spoil(kind: &FaultKind, answer: &mut Answer) {
+/// Applies a fault that distorts the operation's response.
+fn distort(kind: &FaultKind, response: &mut Response) {
     match kind {
-        FaultKind::SlowBody { chunk_millis } => answer.delivery = Delivery::Slow(*chunk_millis),
-        FaultKind::CutBody => answer.delivery = Delivery::Cut,
-        FaultKind::Malformed => answer.body.truncate(answer.body.floor_char_boundary(answer.body.len() / 2)),
+        FaultKind::SlowBody { chunk_millis } => response.delivery = Delivery::Slow(*chunk_millis),
+        FaultKind::CutBody => response.delivery = Delivery::Cut,
+        FaultKind::Malformed => response.body.truncate(response.body.floor_char_boundary(response.body.len() / 2)),
         _ => {}
     }
 }

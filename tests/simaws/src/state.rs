@@ -1,25 +1,25 @@
-//! Everything the server knows, behind one lock that is never held across a wait.
+//! The state of the server, behind one lock that is never held across an await.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::answer::Answer;
 use crate::faults::{FaultKind, Faults};
 use crate::paging::Tokens;
 use crate::quota::Quotas;
 use crate::request::Request;
+use crate::response::Response;
 use crate::service::Call;
 use crate::{Calls, Options, Span, World};
 
-/// Shared by the server's connections and its owner.
+/// The state shared by the connections and the owner of the server.
 #[derive(Debug)]
 pub(crate) struct State {
     inner: Mutex<Inner>,
     in_flight: AtomicUsize,
 }
 
-/// What the lock protects.
+/// The state behind the lock.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) world: World,
@@ -32,7 +32,7 @@ pub(crate) struct Inner {
     requests: u64,
 }
 
-/// Counts a call as under way until it is dropped.
+/// Counts a call as in flight until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     state: Arc<State>,
@@ -50,7 +50,7 @@ impl Drop for InFlight {
     }
 }
 
-/// What is to become of a call.
+/// What happens to a call.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) fault: Option<FaultKind>,
@@ -73,12 +73,12 @@ impl State {
         Self { inner: Mutex::new(inner), in_flight: AtomicUsize::new(0) }
     }
 
-    /// A test that panicked while it changed the world has failed already: the others may go on.
+    /// Locks the state. Poisoning is ignored: a test that panicked while it changed the world has failed anyway.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and decides what becomes of it.
+    /// Counts a call and decides what happens to it.
     pub(crate) fn begin(self: &Arc<Self>, request: &Request) -> Plan {
         let begun = Instant::now();
         let now_in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
@@ -96,8 +96,8 @@ impl State {
         Plan { fault, latency: inner.options.latency, in_flight }
     }
 
-    /// Answers a call from the world as it is now.
-    pub(crate) fn answer(&self, request: &Request, fault: Option<&FaultKind>) -> Answer {
+    /// Responds to a call from the current world.
+    pub(crate) fn respond(&self, request: &Request, fault: Option<&FaultKind>) -> Response {
         let mut inner = self.lock();
         let inner = &mut *inner;
         inner.requests += 1;
@@ -111,7 +111,7 @@ impl State {
             page_fault: None,
             unexpected: &mut inner.unexpected,
         };
-        call.answer(fault)
+        call.respond(fault)
     }
 
     pub(crate) fn set_options(&self, options: Options) {

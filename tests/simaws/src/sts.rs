@@ -1,6 +1,6 @@
-//! STS: form parameters over POST, XML back, in the query protocol's envelopes.
+//! STS: form parameters over POST, XML responses in the envelopes of the query protocol.
 
-use crate::answer::ApiError;
+use crate::response::ApiError;
 use crate::service::Call;
 use crate::time::expiration;
 use crate::world::last_segment;
@@ -8,8 +8,8 @@ use crate::xml::Element;
 
 pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// Answers an STS call.
-pub(crate) fn answer(call: &Call<'_>) -> Result<String, ApiError> {
+/// Responds to an STS call.
+pub(crate) fn respond(call: &Call<'_>) -> Result<String, ApiError> {
     let (envelope, result) = match call.request.action() {
         "AssumeRole" => ("AssumeRoleResponse", assume_role(call)?),
         "GetCallerIdentity" => ("GetCallerIdentityResponse", caller_identity(call)),
@@ -41,7 +41,7 @@ fn required<'a>(call: &Call<'a>, parameter: &str) -> Result<&'a str, ApiError> {
     value.ok_or_else(|| ApiError::misuse("ValidationError", &format!("{parameter} must not be null")))
 }
 
-/// "AssumeRole" in the STS API reference: 15 minutes to 12 hours.
+/// Checks for 15 minutes to 12 hours ("AssumeRole" in the STS API reference).
 fn check_duration(call: &Call<'_>) -> Result<(), ApiError> {
     let Some(text) = call.request.text("DurationSeconds") else { return Ok(()) };
     match text.parse::<u32>() {
@@ -50,7 +50,7 @@ fn check_duration(call: &Call<'_>) -> Result<(), ApiError> {
     }
 }
 
-/// Names the role, so that a test can tell whose credentials signed a call.
+/// Returns a key id with the name of the role, so that a test can tell which credentials signed a call.
 fn access_key(call: &Call<'_>, role: &str) -> String {
     let number = call.request_id.rsplit('-').next().unwrap_or_default();
     format!("ASIA-{role}-{number}")

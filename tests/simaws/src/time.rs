@@ -1,14 +1,14 @@
-//! Points in time as AWS writes them.
+//! Formats times as AWS does.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `2026-01-31T12:00:00Z`, this long from now.
+/// Returns the time after this lifetime, such as `2026-01-31T12:00:00Z`.
 pub(crate) fn expiration(lifetime: Duration) -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     iso8601((since_epoch + lifetime).as_secs())
 }
 
-/// The Gregorian calendar by Howard Hinnant's `civil_from_days`, for days since 1970 only.
+/// Formats seconds since 1970 by Howard Hinnant's algorithm `civil_from_days`.
 fn iso8601(seconds: u64) -> String {
     let days = seconds / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_calendar_knows_leap_days() {
+    fn leap_days_are_formatted() {
         assert_eq!(iso8601(0), "1970-01-01T00:00:00Z");
         assert_eq!(iso8601(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(iso8601(1_767_225_599), "2025-12-31T23:59:59Z");

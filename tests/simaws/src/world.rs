@@ -1,7 +1,7 @@
-//! What exists in the simulated account: plain records a test builds or a JSON file holds.
+//! The contents of the simulated account: plain records, built by a test or read from JSON.
 //!
-//! The member names are AWS's (camelCase). Ids and `family:revision` stand in for ARNs; `crate::ecs`
-//! and `crate::ec2` turn them into what goes over the wire.
+//! The member names are AWS's (camelCase). The records have ids and `family:revision` instead of ARNs; `crate::ecs` and
+//! `crate::ec2` convert them to the wire formats.
 
 mod arn;
 mod cluster;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use arn::last_segment;
 
-/// One account in one region.
+/// The contents of one account in one region.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct World {
@@ -26,7 +26,7 @@ pub struct World {
     pub region: String,
     /// The account of every ARN.
     pub account: String,
-    /// The ECS clusters, in the order ListClusters gives them.
+    /// The ECS clusters, in the order of ListClusters.
     pub clusters: Vec<Cluster>,
     /// The registered task definition revisions.
     pub task_definitions: Vec<TaskDefinition>,
@@ -47,31 +47,31 @@ impl Default for World {
 }
 
 impl World {
-    /// Reads a world file; unknown members are refused where AWS's own cannot be meant.
+    /// Parses a world file. Unknown members are an error, except where they may be members of AWS's own records.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// The world as a world file.
+    /// Returns the world as a world file.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
-    /// This world with one more cluster.
+    /// Adds a cluster.
     #[must_use]
     pub fn with_cluster(mut self, cluster: Cluster) -> Self {
         self.add_cluster(cluster);
         self
     }
 
-    /// This world with one more task definition revision.
+    /// Adds a task definition revision.
     #[must_use]
     pub fn with_task_definition(mut self, definition: TaskDefinition) -> Self {
         self.add_task_definition(definition);
         self
     }
 
-    /// This world with one more EC2 instance.
+    /// Adds an EC2 instance.
     #[must_use]
     pub fn with_instance(mut self, instance: Instance) -> Self {
         self.add_instance(instance);
@@ -96,15 +96,15 @@ impl World {
         self
     }
 
-    /// The cluster of this name, if there is one.
+    /// Returns the cluster of this name, if it exists.
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.name == name)
     }
 
-    /// The cluster of this name.
+    /// Returns the cluster of this name.
     ///
     /// # Panics
-    /// When there is none: the test means another world.
+    /// Panics if it does not exist, which is a mistake in the test.
     pub fn cluster_mut(&mut self, name: &str) -> &mut Cluster {
         self.clusters
             .iter_mut()
@@ -112,10 +112,10 @@ impl World {
             .unwrap_or_else(|| panic!("the simulated world has no cluster {name:?}"))
     }
 
-    /// The task definition revision of this family.
+    /// Returns this revision of the family.
     ///
     /// # Panics
-    /// When there is none: the test means another world.
+    /// Panics if it does not exist, which is a mistake in the test.
     pub fn task_definition_mut(&mut self, family: &str, revision: i64) -> &mut TaskDefinition {
         self.task_definitions
             .iter_mut()
@@ -123,10 +123,10 @@ impl World {
             .unwrap_or_else(|| panic!("the simulated world has no task definition {family}:{revision}"))
     }
 
-    /// The EC2 instance of this id.
+    /// Returns the EC2 instance with this id.
     ///
     /// # Panics
-    /// When there is none: the test means another world.
+    /// Panics if it does not exist, which is a mistake in the test.
     pub fn instance_mut(&mut self, id: &str) -> &mut Instance {
         self.instances
             .iter_mut()

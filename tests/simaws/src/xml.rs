@@ -1,4 +1,4 @@
-//! Just enough XML to write an answer.
+//! Writes the XML of responses.
 
 use std::fmt::Write;
 
@@ -41,7 +41,7 @@ impl Element {
         self.child(Self { content: escaped(text), ..Self::new(name) })
     }
 
-    /// Adds a child element with a text if there is one.
+    /// Adds a child element with a text, if there is a text.
     pub(crate) fn maybe(self, name: &'static str, text: Option<&str>) -> Self {
         match text {
             Some(text) => self.text(name, text),
@@ -49,7 +49,7 @@ impl Element {
         }
     }
 
-    /// The document with this element as its root.
+    /// Returns the document with this element as its root.
     pub(crate) fn document(self) -> String {
         let Self { name, attributes, content } = self;
         format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name}{attributes}>{content}</{name}>")

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Value, json};
 
 use super::{LIMIT, cluster, invalid, wire};
-use crate::answer::ApiError;
+use crate::response::ApiError;
 use crate::service::Call;
 use crate::world::{ContainerInstance, Describe, Task, TaskDefinition, last_segment};
 
@@ -44,7 +44,7 @@ pub(super) fn container_instances(call: &mut Call<'_>) -> Result<Value, ApiError
     Ok(lists([("containerInstances", described), ("failures", failures)]))
 }
 
-/// An unknown revision and a deleted one are a ClientException alike.
+/// Fails with ClientException for an unknown revision and for a deleted one.
 pub(super) fn task_definition(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let world = call.world;
     let wanted = call.request.text("taskDefinition").unwrap_or_default();
@@ -53,7 +53,7 @@ pub(super) fn task_definition(call: &mut Call<'_>) -> Result<Value, ApiError> {
     }
     let arn = |definition: &TaskDefinition| world.task_definition_arn(&definition.name());
     let is_wanted = |definition: &&TaskDefinition| {
-        // Most are out at once, before their names are put together.
+        // A quick test first: building the name of every definition is slow in large worlds.
         if !wanted.contains(&definition.family) {
             return false;
         }
@@ -69,7 +69,7 @@ pub(super) fn task_definition(call: &mut Call<'_>) -> Result<Value, ApiError> {
     }
 }
 
-/// The ids in a list member, refused as AWS does when there are none or too many.
+/// Returns the ids in a list member, or the error of AWS for none or too many.
 fn ids<'a>(call: &Call<'a>, member: &str, subject: &str) -> Result<Vec<&'a str>, ApiError> {
     let ids = call.request.texts(member);
     if ids.is_empty() {
@@ -81,18 +81,18 @@ fn ids<'a>(call: &Call<'a>, member: &str, subject: &str) -> Result<Vec<&'a str>,
     Ok(ids)
 }
 
-/// The things that are asked for, by id: one look at each, however many there are.
+/// Returns the requested records, keyed by id, in one pass over all records.
 fn named<'a, T>(wanted: &[&str], all: &'a [T], id: impl Fn(&'a T) -> &'a str) -> HashMap<&'a str, &'a T> {
     let wanted: HashSet<&str> = wanted.iter().map(|wanted| last_segment(wanted)).collect();
-    all.iter().map(|thing| (id(thing), thing)).filter(|(id, _)| wanted.contains(id)).collect()
+    all.iter().map(|record| (id(record), record)).filter(|(id, _)| wanted.contains(id)).collect()
 }
 
-/// Callers may give the bare id; an ARN must be of this cluster.
+/// Whether the given id names the record: a bare id may, and an ARN must be of this cluster.
 fn is_named_by(arn: &str, id: &str) -> bool {
     !id.contains('/') || id == arn
 }
 
-/// An object of lists, moved into it: `json!` would copy them, to the bottom.
+/// Returns an object of lists without copying them, as `json!` would.
 fn lists<const N: usize>(members: [(&str, Vec<Value>); N]) -> Value {
     Value::Object(members.map(|(name, list)| (name.to_owned(), Value::Array(list))).into_iter().collect())
 }

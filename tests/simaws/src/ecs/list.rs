@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{LIMIT, cluster, invalid};
-use crate::answer::ApiError;
 use crate::paging::{Page, Wanted};
+use crate::response::ApiError;
 use crate::service::Call;
 use crate::world::Task;
 
@@ -18,11 +18,11 @@ pub(super) fn clusters(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(with_token(json!({"clusterArns": page.items}), page.next))
 }
 
-/// Lists whatever the last status is, as AWS does. Without a `desiredStatus` AWS lists RUNNING ones; here `listed`
-/// decides, so that a world can hold a task that was told to stop between the listing and the describing.
+/// Lists tasks of any last status, as AWS does. Without a `desiredStatus`, AWS lists the tasks with desired status
+/// RUNNING; here `listed` decides, so that a world can have a task that stops between the list and the describe call.
 pub(super) fn tasks(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (world, cluster) = (call.world, cluster(call)?);
-    refuse_unknown_filters(call)?;
+    reject_unknown_filters(call)?;
     let wanted = call.request.text("desiredStatus");
     let is_listed =
         |task: &&Task| task.listed && wanted.is_none_or(|wanted| task.desired_status.as_deref() == Some(wanted));
@@ -32,12 +32,12 @@ pub(super) fn tasks(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(with_token(json!({"taskArns": page.items}), page.next))
 }
 
-/// A filter that is taken for none would list too much and pass for right.
-fn refuse_unknown_filters(call: &Call<'_>) -> Result<(), ApiError> {
+/// Rejects members that simaws does not implement: ignoring a filter would list too many tasks unnoticed.
+fn reject_unknown_filters(call: &Call<'_>) -> Result<(), ApiError> {
     const KNOWN: [&str; 4] = ["cluster", "desiredStatus", "maxResults", "nextToken"];
     let members = call.request.body.as_object().into_iter().flatten();
     match members.map(|(name, _)| name).find(|name| !KNOWN.contains(&name.as_str())) {
-        Some(name) => Err(invalid(&format!("simaws does not know the member {name} of ListTasks"))),
+        Some(name) => Err(invalid(&format!("simaws does not implement the member {name} of ListTasks"))),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The records of the world as ECS writes them.
+//! Converts the records of the world to the wire format of ECS.
 
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -
         "taskDefinitionArn": world.task_definition_arn(&task.task_definition),
         "version": task.version,
     });
-    // Moved: `json!` would copy them.
+    // Moved in here, because `json!` would copy them.
     members["containers"] = containers;
     finished(members, &task.extra, &task.without)
 }
@@ -84,7 +84,7 @@ fn some_if_any<T>(list: &[T]) -> Option<&[T]> {
     (!list.is_empty()).then_some(list)
 }
 
-/// Lays `extra` over the members and takes out what is null or unwanted: AWS leaves absent members out.
+/// Overrides members with `extra`, and removes those that are null or in `without`: AWS omits absent members.
 fn finished(members: Value, extra: &Map<String, Value>, without: &[String]) -> Value {
     let Value::Object(mut members) = members else { return members };
     members.extend(extra.clone());
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holes_and_extra_members_reach_the_wire() {
+    fn removed_and_extra_members_reach_the_wire() {
         let one: Task = serde_json::from_str(
             r#"{"id":"t","taskDefinition":"web:3","lastStatus":null,"clusterArn":null,"cpu":"256","without":["containers"]}"#,
         )
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_knows_its_task() {
+    fn container_arns_are_derived_from_the_task() {
         let one = Task::ec2("t", "web:3", "ci").with_container(Container::new("app").binding(8080, 32768));
         let wire = task(&World::default(), "prod", &one, false);
         let container = &wire["containers"][0];

@@ -1,14 +1,14 @@
-//! The errors behind the kinds of fault, in each service's own words.
+//! The errors for the kinds of fault, as each service returns them.
 //!
 //! Codes: "Common error types" of ECS and STS, "Error codes for the Amazon EC2 API".
 
 use super::FaultKind;
-use crate::answer::ApiError;
 use crate::request::{Protocol, Request};
+use crate::response::ApiError;
 use crate::world::World;
 
 impl FaultKind {
-    /// The error the service answers; None if this kind is none.
+    /// Returns the service's error, or `None` if this kind of fault is not an error response.
     pub(crate) fn error(&self, request: &Request, world: &World) -> Option<ApiError> {
         let (status, code, message) = match self {
             Self::Throttle => throttle(request.protocol),

@@ -1,11 +1,11 @@
-//! How the short names of a world become ARNs.
+//! Converts the short names of a world to ARNs.
 //!
 //! Formats: "Actions, resources, and condition keys for Amazon Elastic Container Service" in the
 //! Service Authorization Reference (the long task ARN format, the only one since 2021).
 
 use super::World;
 
-/// What follows the last `/` of an ARN, or the whole of a bare id.
+/// Returns the part of an ARN after the last `/`, or the whole of a bare id.
 pub(crate) fn last_segment(arn_or_id: &str) -> &str {
     arn_or_id.rsplit('/').next().unwrap_or(arn_or_id)
 }
@@ -15,7 +15,7 @@ impl World {
         format!("arn:{}:ecs:{}:{}:{resource}", self.partition(), self.region, self.account)
     }
 
-    /// The ARN partition the region belongs to.
+    /// Returns the ARN partition of the region.
     pub fn partition(&self) -> &'static str {
         if self.region.starts_with("cn-") {
             "aws-cn"

@@ -15,11 +15,11 @@ fn active() -> String {
 pub struct Cluster {
     /// Its name.
     pub name: String,
-    /// `ACTIVE`; with any other, ListClusters leaves it out and every call for it answers
+    /// The status, by default `ACTIVE`. With any other, ListClusters omits the cluster and every call for it fails with
     /// ClusterNotFoundException.
     #[serde(default = "active")]
     pub status: String,
-    /// Its tasks, in the order ListTasks gives them.
+    /// Its tasks, in the order of ListTasks.
     #[serde(default)]
     pub tasks: Vec<Task>,
     /// Its container instances.
@@ -34,19 +34,19 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    /// An active cluster without tasks.
+    /// Returns an active cluster without tasks.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), status: active(), tasks: Vec::new(), container_instances: Vec::new() }
     }
 
-    /// This cluster with one more task.
+    /// Adds a task.
     #[must_use]
     pub fn with_task(mut self, task: Task) -> Self {
         self.add_task(task);
         self
     }
 
-    /// This cluster with one more container instance.
+    /// Adds a container instance.
     #[must_use]
     pub fn with_container_instance(mut self, instance: ContainerInstance) -> Self {
         self.add_container_instance(instance);
@@ -65,17 +65,17 @@ impl Cluster {
         self
     }
 
-    /// Takes the task of this id away; true if it was there.
+    /// Removes a task, and returns whether it existed.
     pub fn remove_task(&mut self, id: &str) -> bool {
         let before = self.tasks.len();
         self.tasks.retain(|task| task.id != id);
         self.tasks.len() < before
     }
 
-    /// The task of this id.
+    /// Returns the task with this id.
     ///
     /// # Panics
-    /// When there is none: the test means another world.
+    /// Panics if it does not exist, which is a mistake in the test.
     pub fn task_mut(&mut self, id: &str) -> &mut Task {
         let name = &self.name;
         self.tasks
@@ -84,10 +84,10 @@ impl Cluster {
             .unwrap_or_else(|| panic!("the simulated cluster {name:?} has no task {id:?}"))
     }
 
-    /// The container instance of this id.
+    /// Returns the container instance with this id.
     ///
     /// # Panics
-    /// When there is none: the test means another world.
+    /// Panics if it does not exist, which is a mistake in the test.
     pub fn container_instance_mut(&mut self, id: &str) -> &mut ContainerInstance {
         let name = &self.name;
         self.container_instances
@@ -97,40 +97,40 @@ impl Cluster {
     }
 }
 
-/// ECS's record of a host: a container instance.
+/// A container instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerInstance {
     /// The last part of its ARN.
     pub id: String,
-    /// The EC2 instance (`i-…`), or the Systems Manager one (`mi-…`) of ECS Anywhere.
+    /// The EC2 instance (`i-…`), or the managed node of Systems Manager (`mi-…`) for ECS Anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ec2_instance_id: Option<String>,
-    /// How DescribeContainerInstances answers for it.
+    /// How DescribeContainerInstances treats it.
     #[serde(default)]
     pub describe: Describe,
-    /// Members that are not to be on the wire.
+    /// Members to omit on the wire.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Further wire members; they win over the ones above, and a null removes.
+    /// Additional members on the wire. They override the ones above; null removes a member.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ContainerInstance {
-    /// The container instance `id` on the instance `ec2_instance_id`.
+    /// Returns a container instance on this EC2 instance.
     pub fn new(id: &str, ec2_instance_id: &str) -> Self {
         Self { id: id.to_owned(), ec2_instance_id: Some(ec2_instance_id.to_owned()), ..Self::default() }
     }
 
-    /// Sets how DescribeContainerInstances answers for it.
+    /// Sets how DescribeContainerInstances treats it.
     #[must_use]
     pub fn describe(mut self, describe: Describe) -> Self {
         self.describe = describe;
         self
     }
 
-    /// Sets a further wire member; null removes it.
+    /// Sets an additional member on the wire; null removes it.
     #[must_use]
     pub fn member(mut self, name: &str, value: Value) -> Self {
         self.extra.insert(name.to_owned(), value);

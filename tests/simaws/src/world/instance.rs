@@ -12,15 +12,15 @@ fn running() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Instance {
-    /// `i-…`
+    /// The id, `i-…`.
     pub instance_id: String,
     /// The primary private IPv4 address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_ip_address: Option<String>,
-    /// Absent in a VPC without DNS host names.
+    /// The private DNS name, absent in a VPC without DNS host names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_dns_name: Option<String>,
-    /// Called `ipAddress` on the wire.
+    /// The public IPv4 address, `ipAddress` on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_ip_address: Option<String>,
     /// The primary IPv6 address.
@@ -29,10 +29,10 @@ pub struct Instance {
     /// For example `m7g.large`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
-    /// `running`
+    /// The state, by default `running`.
     #[serde(default = "running")]
     pub state: String,
-    /// Run by ECS Managed Instances: EC2 shows such ones by id or with `IncludeManagedResources` only.
+    /// Whether ECS Managed Instances runs it. EC2 returns such instances only by id or with `IncludeManagedResources`.
     #[serde(default)]
     pub managed: bool,
     /// Its tags.
@@ -57,7 +57,7 @@ impl Default for Instance {
 }
 
 impl Instance {
-    /// A running instance with a private address.
+    /// Returns a running instance with a private address.
     pub fn new(id: &str, private_ip: &str) -> Self {
         Self {
             instance_id: id.to_owned(),
@@ -68,14 +68,14 @@ impl Instance {
         }
     }
 
-    /// This instance, run by ECS Managed Instances.
+    /// Marks the instance as run by ECS Managed Instances.
     #[must_use]
     pub fn managed(mut self) -> Self {
         self.managed = true;
         self
     }
 
-    /// This instance with a tag.
+    /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, key: &str, value: &str) -> Self {
         self.tags.insert(key.to_owned(), value.to_owned());

@@ -3,18 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// How a describe call answers for something that a caller names.
+/// How a describe call treats a record that the client names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Describe {
-    /// It is described.
+    /// Describes it.
     #[default]
     #[serde(alias = "Found")]
     Found,
-    /// It is in `failures[]` with the reason `MISSING`: gone between list and describe.
+    /// Returns it in `failures[]` with the reason `MISSING`, as if it had gone between list and describe.
     #[serde(alias = "Missing")]
     Missing,
-    /// It is in neither list.
+    /// Omits it from both lists.
     #[serde(alias = "Omitted")]
     Omitted,
 }
@@ -33,36 +33,36 @@ fn fargate() -> Option<String> {
     Some("FARGATE".to_owned())
 }
 
-/// An ECS task. `null` in JSON, `None` here, leaves an optional member out of the wire object.
+/// An ECS task. `None`, in JSON `null`, omits an optional member on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// The last part of its ARN.
     pub id: String,
-    /// `web:3`, `daemon-task-definition/x:1` or a full ARN.
+    /// The task definition: `web:3`, `daemon-task-definition/x:1` or a full ARN.
     pub task_definition: String,
-    /// `RUNNING`
+    /// The last status, by default `RUNNING`.
     #[serde(default = "running")]
     pub last_status: Option<String>,
-    /// `RUNNING`
+    /// The desired status, by default `RUNNING`.
     #[serde(default = "running")]
     pub desired_status: Option<String>,
-    /// `FARGATE`
+    /// The launch type, by default `FARGATE`.
     #[serde(default = "fargate")]
     pub launch_type: Option<String>,
-    /// `service:NAME` or `family:NAME`; absent unless set.
+    /// The group, `service:NAME` or `family:NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The id or ARN of the container instance it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_instance: Option<String>,
-    /// Its containers, in the order DescribeTasks gives them.
+    /// Its containers, in the order of DescribeTasks.
     #[serde(default)]
     pub containers: Vec<Container>,
-    /// Attachments in AWS's shape.
+    /// Attachments in AWS's format.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Value>,
-    /// Tags in AWS's shape (`key`, `value`); shown only to who asks for them.
+    /// Tags in AWS's format (`key`, `value`), returned only on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Value>>,
     /// For example `us-east-1a`.
@@ -80,19 +80,19 @@ pub struct Task {
     /// For example `1.4.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_version: Option<String>,
-    /// The counter of its changes.
+    /// The version, which counts its changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// Whether ListTasks shows it.
+    /// Whether ListTasks returns it.
     #[serde(default = "yes")]
     pub listed: bool,
-    /// How DescribeTasks answers for it.
+    /// How DescribeTasks treats it.
     #[serde(default)]
     pub describe: Describe,
-    /// Members that are not to be on the wire, such as `containers`.
+    /// Members to omit on the wire, such as `containers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Further wire members; they win over the ones above, and a null removes.
+    /// Additional members on the wire. They override the ones above; null removes a member.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -125,12 +125,12 @@ impl Default for Task {
 }
 
 impl Task {
-    /// A running task on Fargate, without containers.
+    /// Returns a running task on Fargate without containers.
     pub fn fargate(id: &str, task_definition: &str) -> Self {
         Self { id: id.to_owned(), task_definition: task_definition.to_owned(), ..Self::default() }
     }
 
-    /// A running task on a container instance, without containers.
+    /// Returns a running task on a container instance without containers.
     pub fn ec2(id: &str, task_definition: &str, container_instance: &str) -> Self {
         Self {
             launch_type: Some("EC2".to_owned()),
@@ -139,20 +139,20 @@ impl Task {
         }
     }
 
-    /// This task with a container that has a network interface of its own, as in awsvpc mode.
+    /// Adds a container with a network interface, as in awsvpc mode.
     #[must_use]
     pub fn container(self, name: &str, private_ip: &str) -> Self {
         self.with_container(Container::new(name).interface(private_ip))
     }
 
-    /// This task with one more container.
+    /// Adds a container.
     #[must_use]
     pub fn with_container(mut self, container: Container) -> Self {
         self.containers.push(container);
         self
     }
 
-    /// This task with an attachment of type ElasticNetworkInterface.
+    /// Adds an attachment of type ElasticNetworkInterface.
     #[must_use]
     pub fn eni(mut self, private_ip: &str) -> Self {
         self.attachments.push(json!({
@@ -196,21 +196,21 @@ impl Task {
         self
     }
 
-    /// Sets how DescribeTasks answers for it.
+    /// Sets how DescribeTasks treats it.
     #[must_use]
     pub fn describe(mut self, describe: Describe) -> Self {
         self.describe = describe;
         self
     }
 
-    /// This task with a tag.
+    /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, key: &str, value: &str) -> Self {
         self.tags.get_or_insert_default().push(json!({"key": key, "value": value}));
         self
     }
 
-    /// Sets a further wire member; null removes it.
+    /// Sets an additional member on the wire; null removes it.
     #[must_use]
     pub fn member(mut self, name: &str, value: Value) -> Self {
         self.extra.insert(name.to_owned(), value);
@@ -224,22 +224,22 @@ impl Task {
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Absent: made of the cluster, the task and the name.
+    /// The ARN, by default derived from the cluster, the task and the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_arn: Option<String>,
-    /// `RUNNING`
+    /// The last status, by default `RUNNING`.
     #[serde(default = "running")]
     pub last_status: Option<String>,
-    /// Network interfaces in AWS's shape.
+    /// Network interfaces in AWS's format.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_interfaces: Vec<Value>,
-    /// Network bindings in AWS's shape.
+    /// Network bindings in AWS's format.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_bindings: Vec<Value>,
-    /// Members that are not to be on the wire, such as `networkInterfaces`.
+    /// Members to omit on the wire, such as `networkInterfaces`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Further wire members; they win over the ones above, and a null removes.
+    /// Additional members on the wire. They override the ones above; null removes a member.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -251,7 +251,7 @@ impl Default for Container {
 }
 
 impl Container {
-    /// A running container without interfaces or bindings.
+    /// Returns a running container without interfaces or bindings.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -264,14 +264,14 @@ impl Container {
         }
     }
 
-    /// This container with a network interface of its own.
+    /// Adds a network interface.
     #[must_use]
     pub fn interface(mut self, private_ip: &str) -> Self {
         self.network_interfaces.push(json!({"attachmentId": "eni-attachment", "privateIpv4Address": private_ip}));
         self
     }
 
-    /// This container with a tcp port bound on its host's IPv4 addresses.
+    /// Adds a TCP port published on the IPv4 addresses of the host.
     #[must_use]
     pub fn binding(mut self, container_port: u16, host_port: u16) -> Self {
         self.network_bindings.push(json!({
@@ -290,7 +290,7 @@ impl Container {
         self
     }
 
-    /// Sets a further wire member; null removes it.
+    /// Sets an additional member on the wire; null removes it.
     #[must_use]
     pub fn member(mut self, name: &str, value: Value) -> Self {
         self.extra.insert(name.to_owned(), value);

@@ -17,7 +17,7 @@ pub struct TaskDefinition {
     pub family: String,
     /// Its revision.
     pub revision: i64,
-    /// `awsvpc`, `bridge`, `host`, `none`, `default`; absent means the platform's default.
+    /// The network mode: `awsvpc`, `bridge`, `host`, `none`, `default`, or absent for the default of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<String>,
     /// Its containers.
@@ -26,13 +26,13 @@ pub struct TaskDefinition {
     /// For example `FARGATE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires_compatibilities: Vec<String>,
-    /// `ACTIVE`; `DELETED` answers as if it had never been.
+    /// The status, by default `ACTIVE`. A `DELETED` revision is treated as if it did not exist.
     #[serde(default = "active")]
     pub status: String,
-    /// Members that are not to be on the wire, such as `containerDefinitions`.
+    /// Members to omit on the wire, such as `containerDefinitions`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Further wire members; they win over the ones above, and a null removes.
+    /// Additional members on the wire. They override the ones above; null removes a member.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -53,7 +53,7 @@ impl Default for TaskDefinition {
 }
 
 impl TaskDefinition {
-    /// An active revision; an empty network mode is an absent one.
+    /// Returns an active revision. An empty network mode is an absent one.
     pub fn new(family: &str, revision: i64, network_mode: &str) -> Self {
         Self {
             family: family.to_owned(),
@@ -63,25 +63,25 @@ impl TaskDefinition {
         }
     }
 
-    /// This revision with a container that has these docker labels.
+    /// Adds a container with these docker labels.
     #[must_use]
     pub fn container(self, name: &str, docker_labels: &[(&str, &str)]) -> Self {
         self.with_container(ContainerDefinition::new(name, docker_labels))
     }
 
-    /// This revision with one more container definition.
+    /// Adds a container definition.
     #[must_use]
     pub fn with_container(mut self, container: ContainerDefinition) -> Self {
         self.container_definitions.push(container);
         self
     }
 
-    /// `FAMILY:REVISION`
+    /// Returns `FAMILY:REVISION`.
     pub fn name(&self) -> String {
         format!("{}:{}", self.family, self.revision)
     }
 
-    /// Sets a further wire member; null removes it.
+    /// Sets an additional member on the wire; null removes it.
     #[must_use]
     pub fn member(mut self, name: &str, value: Value) -> Self {
         self.extra.insert(name.to_owned(), value);
@@ -101,19 +101,19 @@ pub struct ContainerDefinition {
     /// Its docker labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub docker_labels: BTreeMap<String, String>,
-    /// Port mappings in AWS's shape.
+    /// Port mappings in AWS's format.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub port_mappings: Vec<Value>,
-    /// Members that are not to be on the wire, such as `portMappings`.
+    /// Members to omit on the wire, such as `portMappings`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Further wire members; they win over the ones above, and a null removes.
+    /// Additional members on the wire. They override the ones above; null removes a member.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ContainerDefinition {
-    /// A container of the image `NAME:latest` with these docker labels.
+    /// Returns a container of the image `NAME:latest` with these docker labels.
     pub fn new(name: &str, docker_labels: &[(&str, &str)]) -> Self {
         let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
         Self {
@@ -131,7 +131,7 @@ impl ContainerDefinition {
         self
     }
 
-    /// Sets a further wire member; null removes it.
+    /// Sets an additional member on the wire; null removes it.
     #[must_use]
     pub fn member(mut self, name: &str, value: Value) -> Self {
         self.extra.insert(name.to_owned(), value);

@@ -1,4 +1,4 @@
-//! The least HTTP client that can tell a good answer from each kind of bad one.
+//! A minimal HTTP client that distinguishes every kind of faulty response.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use simaws::SimAws;
 
-/// What came back, as far as it came.
+/// A response, as far as it was received.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
-    /// Whether the body is as long as announced.
+    /// Whether the body has the announced length.
     pub(crate) complete: bool,
 }
 
@@ -22,19 +22,19 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The status, and the code of a JSON error.
+    /// Returns the status, and the code of a JSON error.
     pub(crate) fn error(&self) -> (u16, String) {
         (self.status, self.json()["__type"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// The texts in elements of this name.
+    /// Returns the texts in elements of this name.
     pub(crate) fn all(&self, element: &str) -> Vec<String> {
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
         let parts = self.body.split(&open).skip(1);
         parts.filter_map(|part| part.split_once(&close)).map(|(text, _)| text.to_owned()).collect()
     }
 
-    /// The status, and the code of an XML error.
+    /// Returns the status, and the code of an XML error.
     pub(crate) fn xml_error(&self) -> (u16, String) {
         (self.status, self.all("Code").concat())
     }
@@ -77,7 +77,7 @@ pub(crate) fn ecs(server: &SimAws, action: &str, body: Value) -> Reply {
     try_ecs(server, action, &body).unwrap()
 }
 
-/// An EC2 call; the parameters are form-encoded already.
+/// Makes an EC2 call with form-encoded parameters.
 pub(crate) fn ec2(server: &SimAws, parameters: &str) -> Reply {
     try_send(server, "POST /", "", &format!("Action=DescribeInstances&Version=2016-11-15{parameters}")).unwrap()
 }
@@ -90,7 +90,7 @@ pub(crate) fn send(server: &SimAws, line: &str, body: &str) -> Reply {
     try_send(server, line, "", body).unwrap()
 }
 
-/// All pages of a listing: how many, and what they hold.
+/// Returns the number of pages of a listing, and all their items.
 pub(crate) fn listing(server: &SimAws, action: &str, member: &str, mut body: Value) -> (usize, Vec<String>) {
     let (mut pages, mut found) = (0, Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! Control over HTTP, and the program.
+//! The control API over HTTP, and the program.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,25 +10,25 @@ use crate::client::{ecs, send};
 use crate::{start, world};
 
 #[test]
-fn the_world_survives_its_json() {
+fn world_round_trips_through_json() {
     let text = world().to_json();
     assert_eq!(World::from_json(&text).unwrap(), world());
     assert!(World::from_json(r#"{"taskdefinitions": []}"#).is_err());
 }
 
 #[test]
-fn the_world_is_replaced_and_shown() {
+fn world_is_replaced_and_returned() {
     let aws = start(World::default());
     assert_eq!(send(&aws, "PUT /_sim/world", &world().to_json()).status, 200);
     assert_eq!(aws.world(), world());
     assert_eq!(World::from_json(&send(&aws, "GET /_sim/world", "").body).unwrap(), world());
-    let refused = send(&aws, "PUT /_sim/world", r#"{"clusters": 1}"#);
-    assert!(refused.status == 400 && refused.body.contains("invalid type"), "{refused:?}");
+    let rejected = send(&aws, "PUT /_sim/world", r#"{"clusters": 1}"#);
+    assert!(rejected.status == 400 && rejected.body.contains("invalid type"), "{rejected:?}");
     assert_eq!(aws.world(), world());
 }
 
 #[test]
-fn faults_options_and_calls_are_at_hand() {
+fn faults_options_and_calls_are_available() {
     let aws = start(world());
     let list = || ecs(&aws, "ListTasks", json!({"cluster": "prod"}));
     let fault = r#"{"operation": "ecs:ListTasks", "cluster": "prod", "times": 1, "kind": "throttle"}"#;
@@ -50,7 +50,7 @@ fn faults_options_and_calls_are_at_hand() {
 }
 
 #[test]
-fn the_program_prints_its_url_and_ends_with_its_input() {
+fn program_prints_its_url_and_exits_when_stdin_closes() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_simaws"))
         .args(["--page-size", "3", "--latency-ms", "0", "--quotas", "--until-stdin-closes"])
         .stdin(Stdio::piped())
@@ -67,7 +67,7 @@ fn the_program_prints_its_url_and_ends_with_its_input() {
 }
 
 #[test]
-fn the_program_refuses_what_it_does_not_know() {
+fn program_rejects_unknown_arguments() {
     let output = Command::new(env!("CARGO_BIN_EXE_simaws")).arg("--worlds").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("simaws: unknown argument --worlds\nusage:"));

@@ -19,7 +19,7 @@ fn instances_are_found_by_filter() {
     aws.change(|world| world.instance_mut("i-1").public_ip_address = Some("3.0.0.1".to_owned()));
     let reply = ec2(&aws, "&Filter.1.Name=instance-id&Filter.1.Value.1=i-1&Filter.1.Value.2=i-2&Filter.1.Value.3=i-9");
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.all("instanceId"), ["i-1"], "a managed instance stays hidden");
+    assert_eq!(reply.all("instanceId"), ["i-1"], "managed instances are omitted");
     assert!(reply.body.contains("<privateIpAddress>10.1.0.1</privateIpAddress><ipAddress>3.0.0.1</ipAddress>"));
     assert!(reply.body.contains("<item><key>Name</key><value>a&lt;b</value></item>"));
     assert!(reply.body.contains("<instanceState><code>16</code><name>running</name></instanceState>"));
@@ -32,7 +32,7 @@ fn instances_are_found_by_filter() {
 }
 
 #[test]
-fn instances_are_found_by_id_or_not_at_all() {
+fn instances_are_found_by_id_or_the_call_fails() {
     let aws = start(world());
     assert_eq!(ec2(&aws, "&InstanceId.1=i-2&InstanceId.2=i-1").all("instanceId"), ["i-1", "i-2"]);
     let unknown = ec2(&aws, "&InstanceId.1=i-1&InstanceId.2=i-9");
@@ -69,11 +69,11 @@ fn any_page_size_gives_the_same_instances() {
 }
 
 #[test]
-fn broken_limits_are_refused_and_remembered() {
+fn exceeded_limits_are_rejected_and_recorded() {
     let aws = start(many(1));
     let values: String = (0..201).map(|n| format!("&Filter.1.Value.{}=i-{n}", n + 1)).collect();
     let too_many = format!("&Filter.1.Name=instance-id{values}");
-    let refused = [
+    let rejected = [
         (too_many.as_str(), "FilterLimitExceeded"),
         ("&MaxResults=4", "InvalidParameterValue"),
         ("&MaxResults=1001", "InvalidParameterValue"),
@@ -82,7 +82,7 @@ fn broken_limits_are_refused_and_remembered() {
         ("&Filter.1.Name=vpc-id&Filter.1.Value.1=x", "InvalidParameterValue"),
         ("&Filter.1.Name=instance-id", "InvalidParameterValue"),
     ];
-    for (index, (parameters, code)) in refused.into_iter().enumerate() {
+    for (index, (parameters, code)) in rejected.into_iter().enumerate() {
         assert_eq!(ec2(&aws, parameters).xml_error(), (400, code.to_owned()), "{parameters}");
         assert_eq!(aws.unexpected().len(), index + 1);
     }

@@ -13,7 +13,7 @@ fn paged(size: usize) -> Options {
 }
 
 #[test]
-fn clusters_are_listed_unless_inactive() {
+fn active_clusters_are_listed() {
     let aws = start(world());
     aws.change(|world| world.cluster_mut("empty").status = "INACTIVE".to_owned());
     let reply = ecs(&aws, "ListClusters", json!({}));
@@ -70,7 +70,7 @@ fn any_page_size_gives_the_same_tasks() {
 }
 
 #[test]
-fn a_token_of_another_listing_is_refused() {
+fn token_of_another_listing_is_rejected() {
     let aws = start(world());
     aws.set_options(paged(1));
     let token = ecs(&aws, "ListClusters", json!({})).json()["nextToken"].clone();
@@ -80,7 +80,7 @@ fn a_token_of_another_listing_is_refused() {
 }
 
 #[test]
-fn tasks_are_described_in_the_order_asked_for() {
+fn tasks_are_described_in_the_requested_order() {
     let aws = start(world());
     let wanted = json!({"cluster": "prod", "tasks": ["t2", format!("{ARN}:task/prod/t1")]});
     let body = ecs(&aws, "DescribeTasks", wanted).json();
@@ -100,7 +100,7 @@ fn tasks_are_described_in_the_order_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_described_is_missing_or_omitted() {
+fn records_can_be_missing_or_omitted() {
     let aws = start(world());
     aws.change(|world| {
         world.cluster_mut("prod").task_mut("t1").describe = Describe::Missing;
@@ -147,10 +147,10 @@ fn task_definitions_are_found_by_name_and_arn() {
 }
 
 #[test]
-fn broken_limits_are_refused_and_remembered() {
+fn exceeded_limits_are_rejected_and_recorded() {
     let aws = start(world());
     let ids: Vec<_> = (0..101).map(|n| format!("t{n}")).collect();
-    let refused = [
+    let rejected = [
         ("ListTasks", json!({"cluster": "prod", "maxResults": 101})),
         ("ListTasks", json!({"cluster": "prod", "serviceName": "web"})),
         ("ListClusters", json!({"maxResults": 0})),
@@ -160,7 +160,7 @@ fn broken_limits_are_refused_and_remembered() {
         ("DescribeContainerInstances", json!({"cluster": "prod", "containerInstances": ids})),
         ("DescribeTaskDefinition", json!({})),
     ];
-    for (index, (action, body)) in refused.into_iter().enumerate() {
+    for (index, (action, body)) in rejected.into_iter().enumerate() {
         let reply = ecs(&aws, action, body);
         assert_eq!(reply.error(), (400, "InvalidParameterException".to_owned()), "{action}");
         assert_eq!(aws.unexpected().len(), index + 1);
@@ -169,7 +169,7 @@ fn broken_limits_are_refused_and_remembered() {
 }
 
 #[test]
-fn the_unknown_is_refused_and_remembered() {
+fn unknown_calls_are_rejected_and_recorded() {
     let aws = start(world());
     assert_eq!(ecs(&aws, "ListServices", json!({})).error(), (400, "UnknownOperationException".to_owned()));
     assert_eq!(ecs(&aws, "ListTasks", json!("x")).error(), (400, "SerializationException".to_owned()));
@@ -179,7 +179,7 @@ fn the_unknown_is_refused_and_remembered() {
 }
 
 #[test]
-fn calls_are_counted_with_their_bodies() {
+fn calls_are_counted_and_their_bodies_kept() {
     let aws = start(world());
     ecs(&aws, "ListTasks", json!({"cluster": "prod"}));
     ecs(&aws, "ListTasks", json!({"cluster": "empty"}));
@@ -199,18 +199,18 @@ fn calls_are_counted_with_their_bodies() {
 }
 
 #[test]
-fn quotas_throttle_what_comes_too_fast() {
+fn quotas_throttle() {
     let aws = start(world());
     aws.set_options(Options { quotas: true, ..Options::default() });
-    let ask = |_| ecs(&aws, "DescribeTaskDefinition", json!({"taskDefinition": "web:3"}));
-    // The bucket holds 50 and refills while the test runs: with far more calls than that, some must fail.
-    let replies: Vec<_> = (0..5000).map(ask).take_while(|reply| reply.status == 200).collect();
-    assert!((50..5000).contains(&replies.len()), "{} calls went well", replies.len());
+    let describe = |_| ecs(&aws, "DescribeTaskDefinition", json!({"taskDefinition": "web:3"}));
+    // The bucket holds 50 tokens and refills during the test, so far more calls are made until one fails.
+    let replies: Vec<_> = (0..5000).map(describe).take_while(|reply| reply.status == 200).collect();
+    assert!((50..5000).contains(&replies.len()), "{} calls succeeded", replies.len());
     assert_eq!(aws.calls().throttled(), 1);
 }
 
 #[tokio::test]
-async fn it_answers_beside_a_runtime_of_one_thread() {
+async fn server_runs_beside_a_single_threaded_runtime() {
     let aws = simaws::SimAws::start(world()).await.unwrap();
     assert_eq!(ecs(&aws, "ListClusters", json!({})).status, 200);
     assert_eq!(aws.url(), format!("http://{}", aws.address()));

@@ -1,4 +1,4 @@
-//! Each kind of fault as a client sees it.
+//! Every kind of fault as seen by a client.
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn list_tasks(aws: &SimAws) -> Reply {
 }
 
 #[test]
-fn errors_are_in_the_words_of_each_service() {
+fn errors_have_the_format_of_each_service() {
     let own = FaultKind::Error { status: 418, code: "Teapot".to_owned(), message: "short".to_owned() };
     let table = [
         (FaultKind::Throttle, (400, "ThrottlingException"), (503, "RequestLimitExceeded"), (400, "Throttling")),
@@ -46,21 +46,21 @@ fn errors_are_in_the_words_of_each_service() {
 }
 
 #[test]
-fn throttled_answers_are_counted() {
+fn throttled_calls_are_counted() {
     let aws = with(FaultKind::Throttle);
     list_tasks(&aws);
     assert_eq!((aws.calls().throttled(), aws.calls().get("ecs:ListTasks")), (1, 1));
 }
 
 #[test]
-fn a_denial_says_who_may_not_do_what() {
+fn denial_names_user_action_and_resource() {
     let message = list_tasks(&with(FaultKind::Denied)).json()["message"].as_str().unwrap().to_owned();
     let expected = "User: arn:aws:sts::123456789012:assumed-role/simaws/session is not authorized to perform: ecs:ListTasks on resource: arn:aws:ecs:us-east-1:123456789012:cluster/prod because";
     assert!(message.starts_with(expected), "{message}");
 }
 
 #[test]
-fn a_hanging_call_never_ends_until_the_server_does() {
+fn hanging_call_ends_with_the_server() {
     let aws = with(FaultKind::Hang);
     let mut streams = [connect(&aws), connect(&aws)];
     for stream in &mut streams {
@@ -79,7 +79,7 @@ fn a_hanging_call_never_ends_until_the_server_does() {
 }
 
 #[test]
-fn a_slow_body_takes_eight_pauses() {
+fn slow_body_takes_eight_pauses() {
     let aws = with(FaultKind::SlowBody { chunk_millis: 5 });
     let start = Instant::now();
     let reply = list_tasks(&aws);
@@ -97,13 +97,13 @@ fn latency_delays_every_call() {
 }
 
 #[test]
-fn each_call_has_its_time() {
+fn spans_record_start_and_end_of_each_call() {
     let aws = start(world());
     aws.set_options(Options { latency: Duration::from_millis(30), ..Options::default() });
     aws.add_fault(Fault::always("sts:GetCallerIdentity", FaultKind::Throttle));
     list_tasks(&aws);
     sts(&aws, "Action=GetCallerIdentity");
-    // An answer is read before the server knows that it is out.
+    // The client may read a response before the server records its end.
     while aws.calls().spans().len() < 2 {
         std::thread::yield_now();
     }
@@ -117,14 +117,14 @@ fn each_call_has_its_time() {
 }
 
 #[test]
-fn a_cut_body_is_shorter_than_announced() {
+fn cut_body_is_shorter_than_announced() {
     let reply = list_tasks(&with(FaultKind::CutBody));
     assert_eq!((reply.status, reply.complete), (200, false));
     assert!(reply.body.starts_with("{\"taskArns\":[\"arn"), "{reply:?}");
 }
 
 #[test]
-fn malformed_answers_are_whole_as_http_and_half_as_content() {
+fn malformed_response_is_valid_http_with_half_a_document() {
     let aws = with(FaultKind::Malformed);
     let reply = list_tasks(&aws);
     assert_eq!((reply.status, reply.complete), (200, true));
@@ -134,13 +134,13 @@ fn malformed_answers_are_whole_as_http_and_half_as_content() {
 }
 
 #[test]
-fn a_reset_is_a_reset() {
+fn reset_closes_the_connection_with_a_reset() {
     let error = try_ecs(&with(FaultKind::Reset), "ListTasks", &json!({})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn empty_answers_are_empty() {
+fn empty_responses() {
     let reply = list_tasks(&with(FaultKind::EmptyBody));
     assert_eq!((reply.status, reply.body.as_str(), reply.complete), (200, "", true));
     let aws = with(FaultKind::EmptyObject);
@@ -151,14 +151,14 @@ fn empty_answers_are_empty() {
 }
 
 #[test]
-fn a_proxy_answers_with_its_own_page() {
+fn html_page_of_a_proxy() {
     let reply = list_tasks(&with(FaultKind::Html));
     assert!(reply.head.contains("content-type: text/html") && reply.body.starts_with("<!DOCTYPE html>"));
     assert_eq!(reply.status, 200);
 }
 
 #[test]
-fn empty_pages_lose_nothing() {
+fn empty_pages_lose_no_items() {
     let aws = with(FaultKind::EmptyPageWithToken);
     let mut cluster = Cluster::new("big");
     cluster.tasks = (0..150).map(|n| Task::fargate(&format!("t{n}"), "web:3")).collect();
@@ -170,7 +170,7 @@ fn empty_pages_lose_nothing() {
 }
 
 #[test]
-fn a_repeated_token_comes_back_for_ever() {
+fn repeated_token_is_returned_for_ever() {
     let aws = with(FaultKind::RepeatedToken);
     let mut body = json!({"cluster": "prod"});
     let token = ecs(&aws, "ListTasks", body.clone()).json()["nextToken"].clone();
@@ -183,7 +183,7 @@ fn a_repeated_token_comes_back_for_ever() {
 }
 
 #[test]
-fn rules_choose_their_calls() {
+fn rules_select_calls() {
     let aws = start(world());
     aws.add_fault(Fault::once("ecs:ListTasks", FaultKind::Throttle).cluster("empty"));
     aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Denied).matching("web:3").skip(1));

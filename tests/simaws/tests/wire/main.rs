@@ -1,4 +1,4 @@
-//! The simulated AWS as a client on a socket sees it.
+//! The simulated AWS as seen by a client on a socket.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod client;
@@ -10,7 +10,7 @@ mod sts;
 
 use simaws::{Cluster, Container, ContainerInstance, Instance, SimAws, Task, TaskDefinition, World};
 
-/// Two clusters; web on Fargate, api on an instance.
+/// Returns two clusters, one of them with `web` on Fargate and `api` on an instance.
 fn world() -> World {
     let prod = Cluster::new("prod")
         .with_task(Task::fargate("t1", "web:3").container("app", "10.0.0.1").group("service:web").tag("team", "x"))

@@ -1,4 +1,4 @@
-//! STS, and what a task finds on its link-local address.
+//! STS, and the endpoints on the link-local address of a task.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const ASSUME: &str =
     "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fdiscovery&RoleSessionName=s1";
 
 #[test]
-fn a_role_is_assumed_for_as_long_as_the_options_say() {
+fn credentials_lifetime_is_an_option() {
     let aws = start(world());
     aws.set_options(Options { credentials_lifetime: Duration::ZERO, ..Options::default() });
     let past = sts(&aws, ASSUME).all("Expiration").concat();
@@ -27,13 +27,13 @@ fn a_role_is_assumed_for_as_long_as_the_options_say() {
 }
 
 #[test]
-fn the_caller_is_known() {
+fn caller_identity_has_the_account() {
     let aws = start(world());
     assert_eq!(sts(&aws, "Action=GetCallerIdentity").all("Account"), ["123456789012"]);
 }
 
 #[test]
-fn misuse_is_refused_and_remembered() {
+fn invalid_calls_are_rejected_and_recorded() {
     let aws = start(world());
     for (parameters, code) in [
         ("Action=AssumeRole&RoleArn=x", "ValidationError"),
@@ -48,7 +48,7 @@ fn misuse_is_refused_and_remembered() {
 }
 
 #[test]
-fn a_task_learns_where_it_runs_and_gets_credentials() {
+fn task_metadata_and_credentials() {
     let aws = start(world());
     let known = send(&aws, "GET /v4/t1/task", "").json();
     assert_eq!(known["TaskARN"], "arn:aws:ecs:us-east-1:123456789012:task/prod/t1");

@@ -1,0 +1,108 @@
+//! Properties of the pure core over generated snapshots.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod snapshots;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ecs_discovery::file_sd::TargetGroup;
+use ecs_discovery::inventory::{Fetched, ListedTask, Snapshot};
+use ecs_discovery::targets::{Derived, derive};
+use proptest::prelude::*;
+
+use snapshots::{rules, snapshot};
+
+proptest! {
+    #[test]
+    fn derive_ignores_input_order(snapshot in snapshot(), rules in rules(), seed: u64) {
+        let told = derive(&snapshot, &rules);
+        let told_otherwise = derive(&Shuffle(seed).snapshot(snapshot), &rules);
+        prop_assert_eq!(sorted(told), sorted(told_otherwise));
+    }
+
+    #[test]
+    fn every_container_is_a_target_skipped_or_unknown(snapshot in snapshot(), rules in rules()) {
+        let derived = derive(&snapshot, &rules);
+        let accounted = accounted(&derived);
+        for listed in snapshot.clusters.iter().flatten().flat_map(|cluster| cluster.tasks.iter().flatten()) {
+            let id = listed.arn.as_str().to_owned();
+            let whole_task = accounted.contains(&(id.clone(), None));
+            let Fetched::Known(task) = &listed.task else {
+                prop_assert!(whole_task, "task {} is not accounted for", id);
+                continue;
+            };
+            for container in &task.containers {
+                let accounted = whole_task || accounted.contains(&(id.clone(), Some(container.name.to_string())));
+                prop_assert!(accounted, "container {} of {} is not accounted for", container.name, id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_is_a_host_and_port(snapshot in snapshot(), rules in rules()) {
+        for group in derive(&snapshot, &rules).groups {
+            let (host, port) = group.targets[0].rsplit_once(':').unwrap();
+            prop_assert!(port.parse::<u16>().is_ok_and(|port| port > 0), "{:?}", group);
+            prop_assert!(!host.is_empty() && host.contains(':') == host.starts_with('['), "{:?}", group);
+        }
+    }
+}
+
+/// The list of unknown containers is looked up and not shown: its order says nothing.
+fn sorted(mut derived: Derived) -> Derived {
+    derived.unknown.sort_by_key(|unknown| (unknown.task.clone(), unknown.container.clone(), unknown.failure));
+    derived
+}
+
+/// The tasks and containers of which something is said; no container: of the whole task.
+fn accounted(derived: &Derived) -> HashSet<(String, Option<String>)> {
+    let label = |group: &TargetGroup, name| group.labels.get(name).map(String::from);
+    let targets =
+        derived.groups.iter().map(|group| (label(group, "task_arn").unwrap(), label(group, "container_name")));
+    let text = |name: &Option<Arc<str>>| name.as_deref().map(String::from);
+    let skipped = derived.skipped.iter().map(|one| (one.task.to_string(), text(&one.container)));
+    let unknown = derived.unknown.iter().map(|one| (one.task.to_string(), text(&one.container)));
+    targets.chain(skipped).chain(unknown).collect()
+}
+
+/// Puts every list of a snapshot into another order.
+struct Shuffle(u64);
+
+impl Shuffle {
+    fn snapshot(mut self, mut snapshot: Snapshot) -> Snapshot {
+        for definition in snapshot.definitions.values_mut() {
+            if let Fetched::Known(definition) = definition {
+                self.list(&mut Arc::make_mut(definition).containers);
+            }
+        }
+        if let Ok(clusters) = &mut snapshot.clusters {
+            self.list(clusters);
+            for task in clusters.iter_mut().filter_map(|cluster| cluster.tasks.as_mut().ok()) {
+                self.tasks(task);
+            }
+        }
+        snapshot
+    }
+
+    fn tasks(&mut self, tasks: &mut Vec<ListedTask>) {
+        self.list(tasks);
+        for listed in tasks {
+            let Fetched::Known(task) = &mut listed.task else { continue };
+            let task = Arc::make_mut(task);
+            self.list(&mut task.containers);
+            for container in &mut task.containers {
+                self.list(&mut container.bindings);
+            }
+        }
+    }
+
+    /// Fisher and Yates, with the linear congruential generator of Knuth's MMIX.
+    fn list<T>(&mut self, list: &mut [T]) {
+        for last in (1..list.len()).rev() {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = usize::try_from(self.0 >> 33).unwrap() % (last + 1);
+            list.swap(last, at);
+        }
+    }
+}
