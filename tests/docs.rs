@@ -48,6 +48,10 @@ fn generated_blocks_are_up_to_date() {
 fn every_block_has_its_place() {
     let placed: Vec<&str> = pages::all().iter().flat_map(blocks::of).map(|block| block.name).collect();
     assert_eq!(placed.iter().copied().collect::<BTreeSet<_>>(), blocks::names());
+    // A comment at the start of a line ends the paragraph before it.
+    for line in user_documents().flat_map(Page::prose).filter(|line| line.starts_with("<!-- begin:")) {
+        assert!(line.ends_with("-->") && !line.contains("<!-- end:"), "put words before the block: {line}");
+    }
 }
 
 #[test]
