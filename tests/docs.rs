@@ -1,103 +1,75 @@
-//! The README says what the program does: its tables, policies and command lines are compared with the code.
+//! README.md and docs/ agree with the code: generated tables, commands, policies, names, links.
+//!
+//! A block between `<!-- begin:NAME -->` and `<!-- end:NAME -->` is made from the code (`docs/blocks.rs`).
+//! `UPDATE_DOCS=1 cargo test --workspace --test docs` rewrites every block.
+#![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::Path;
+#[path = "docs/blocks.rs"]
+mod blocks;
+#[path = "docs/code.rs"]
+mod code;
+#[path = "docs/modules.rs"]
+mod modules;
+#[path = "docs/pages.rs"]
+mod pages;
 
-use ecs_discovery::cli::{FLAGS, Flag, Parsed, Value, parse};
-use ecs_discovery::config::DYNAMIC_PORT_LABEL;
-use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Snapshot, Source, TaskStatus};
-use ecs_discovery::output::{Earlier, Output};
-use ecs_discovery::refresh::Refresher;
-use ecs_discovery::status::SharedStatus;
-use ecs_discovery::targets::SkipReason;
-use ecs_discovery::telemetry::{MetricsFormat, Telemetry};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+
+use ecs_discovery::cli::{FLAGS, Flag, Parsed, parse};
+use ecs_discovery::file_sd::{self, Format};
+use pages::{Page, page, user_documents};
 use serde_json::Value as Json;
 
-const README: &str = include_str!("../README.md");
+/// The most lines that somebody with two minutes reads.
+const LONGEST_README: usize = 150;
 
-/// Every AWS operation that the program calls.
-const CALLS: [&str; 7] = [
-    "ec2:DescribeInstances",
-    "ecs:DescribeContainerInstances",
-    "ecs:DescribeTaskDefinition",
-    "ecs:DescribeTasks",
-    "ecs:ListClusters",
-    "ecs:ListTasks",
-    "sts:AssumeRole",
-];
+// --- Generated blocks ----------------------------------------------------------------------------
 
-/// The text of a section, without its heading.
-fn section(heading: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("\n## {heading}\n")).expect(heading);
-    rest.split("\n## ").next().unwrap()
-}
-
-/// The code blocks of a language.
-fn blocks(language: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut lines = README.lines();
-    while let Some(line) = lines.next() {
-        if let Some(opened) = line.trim_start().strip_prefix("```") {
-            let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim_start() != "```").collect();
-            if opened == language {
-                blocks.push(block.join("\n"));
+#[test]
+fn generated_blocks_are_up_to_date() {
+    let mut stale = String::new();
+    for page in pages::all() {
+        for block in blocks::of(page) {
+            let expected = block.expected();
+            let differs = block.current.lines().zip(expected.lines()).find(|(is, must)| is != must);
+            let (is, must) = differs.unwrap_or(("(another number of lines)", ""));
+            if block.current != expected {
+                stale += &format!("{}, block {}:\n- {is}\n+ {must}\n", page.path, block.name);
             }
         }
     }
-    assert!(!blocks.is_empty(), "no code block in {language}");
-    blocks
-}
-
-/// The rows of the only table of a section, without its head.
-fn rows(heading: &str) -> Vec<&'static str> {
-    section(heading).lines().filter(|line| line.starts_with("| ")).skip(1).collect()
-}
-
-fn assert_rows(heading: &str, expected: &[String]) {
-    assert!(rows(heading).iter().eq(expected), "the table of {heading:?} has to be\n{}\n", expected.join("\n"));
-}
-
-fn accepted(arguments: &[&str]) -> bool {
-    matches!(parse(arguments.iter().map(OsString::from), |_| None), Ok(Parsed::Run(_) | Parsed::Explain(..)))
-}
-
-fn json_blocks() -> Vec<Json> {
-    let parsed = |block: &String| serde_json::from_str(block).unwrap_or_else(|error| panic!("{error} in\n{block}"));
-    blocks("json").iter().map(parsed).collect()
-}
-
-/// One value or a list of them.
-fn texts(value: &Json) -> Vec<&str> {
-    value
-        .as_array()
-        .map_or_else(|| vec![value], |list| list.iter().collect())
-        .iter()
-        .filter_map(|v| v.as_str())
-        .collect()
+    assert!(stale.is_empty(), "{stale}To rewrite every block, run:\n{}", blocks::UPDATE);
 }
 
 #[test]
-fn the_flags_are_those_of_the_code() {
-    let row = |flag: &Flag| {
-        let takes = match flag.value {
-            Value::Switch => "bool".to_owned(),
-            Value::Text(name) => format!("`{name}`"),
-            Value::Duration => "duration".to_owned(),
-            Value::Integer => "integer".to_owned(),
-            Value::Word(words) => words.join(", "),
-            Value::SwitchOr(words) => format!("bool, {}", words.join(", ")),
-        };
-        let default = if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
-        format!("| `-{}` | {takes} | {default} | {} |", flag.name, flag.help)
-    };
-    assert_rows("Flags", &FLAGS.iter().map(row).collect::<Vec<_>>());
+fn every_block_has_its_place() {
+    let placed: Vec<&str> = pages::all().iter().flat_map(blocks::of).map(|block| block.name).collect();
+    assert_eq!(placed.iter().copied().collect::<BTreeSet<_>>(), blocks::names());
+    // A comment at the start of a line ends the paragraph before it.
+    for line in user_documents().flat_map(Page::prose).filter(|line| line.starts_with("<!-- begin:")) {
+        assert!(line.ends_with("-->") && !line.contains("<!-- end:"), "put words before the block: {line}");
+    }
 }
 
 #[test]
-fn the_help_lists_every_flag_with_its_default() {
-    let Ok(Parsed::Print(help)) = parse(["-help".into()], |_| None) else { panic!("-help prints") };
+fn every_name_of_a_block_is_described() {
+    for page in pages::all() {
+        for line in blocks::of(page).iter().flat_map(|block| block.current.lines()) {
+            let empty = line.starts_with("| `") && pages::cells(line)[1..].iter().all(String::is_empty);
+            assert!(!empty, "{}: fill in what {line} is", page.path);
+        }
+    }
+}
+
+// --- The command line ----------------------------------------------------------------------------
+
+#[test]
+fn help_lists_every_flag_with_its_default() {
+    let Ok(Parsed::Print(help)) = parse(["-help".into()], |_| None) else { panic!("-help must print") };
     for flag in FLAGS {
         let (_, rest) = help.split_once(&format!("\n  -{}=", flag.name)).expect(flag.name);
         let entry = rest.split("\n  -").next().unwrap();
@@ -106,70 +78,124 @@ fn the_help_lists_every_flag_with_its_default() {
     }
 }
 
-/// Every reason, with an example of what it holds.
-fn reasons() -> Vec<SkipReason> {
-    use SkipReason::*;
-    let all = vec![
-        NoPortLabel("PROMETHEUS_EXPORTER_PORT".into()),
-        NoDynamicPortLabel,
-        FilteredOut,
-        InvalidPort("metrics".into()),
-        InvalidServerName("https://x".into()),
-        PortNotPublished(9102),
-        NotOnePublishedPort(2),
-        TaskNotUp(TaskStatus::Pending),
-        TaskStopping(Some(TaskStatus::Deactivating)),
-        TaskGone,
-        ContainerStopped,
-        NotInTaskDefinition,
-        TaskDefinitionGone,
-        DaemonTask,
-        NetworkModeNone,
-        UnknownNetworkMode("new".into()),
-        NoTaskAddress,
-        NoContainerInstance,
-        NoHostAddress(NoHost::ContainerInstanceGone),
-        NoHostAddress(NoHost::External),
-        NoHostAddress(NoHost::InstanceGone),
-        NoHostAddress(NoHost::NoAddress),
-    ];
-    for reason in &all {
-        // A new one does not compile here: add it above, and then to the README.
-        match reason {
-            NoPortLabel(_) | NoDynamicPortLabel | FilteredOut | InvalidPort(_) | InvalidServerName(_) => {}
-            PortNotPublished(_) | NotOnePublishedPort(_) | TaskNotUp(_) | TaskStopping(_) | TaskGone => {}
-            ContainerStopped | NotInTaskDefinition | TaskDefinitionGone | DaemonTask | NetworkModeNone => {}
-            UnknownNetworkMode(_) | NoTaskAddress | NoContainerInstance => {}
-            NoHostAddress(NoHost::ContainerInstanceGone | NoHost::External) => {}
-            NoHostAddress(NoHost::InstanceGone | NoHost::NoAddress) => {}
+#[test]
+fn commands_are_accepted() {
+    let mut checked = 0;
+    for page in user_documents() {
+        for line in command_lines(page) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let Some(program) = words.iter().position(|word| is_our_program(word)) else { continue };
+            let flags: Vec<&str> = words[program + 1..].to_vec();
+            if flags.first().is_some_and(|flag| flag.starts_with('-')) {
+                assert!(parse(flags.iter().map(OsString::from), |_| None).is_ok(), "{}: {line}", page.path);
+                checked += 1;
+            }
+        }
+        for (container, flags) in json(page).iter().flat_map(container_commands) {
+            assert!(parse(flags.iter().map(OsString::from), |_| None).is_ok(), "{}: {container}", page.path);
+            checked += 1;
         }
     }
-    all
+    assert!(checked > 5, "only {checked} commands were found");
+}
+
+/// Returns the commands of a page, one per line: continued lines are joined.
+fn command_lines(page: &Page) -> Vec<String> {
+    let blocks = page.code("sh").into_iter().map(|block| block.replace("\\\n", " "));
+    blocks.flat_map(|block| block.lines().map(String::from).collect::<Vec<_>>()).collect()
+}
+
+/// Returns whether a word of a command line is the program or its image.
+fn is_our_program(word: &str) -> bool {
+    word.ends_with("ecs-discovery") || word.starts_with("ecs-discovery:")
+}
+
+/// Returns the commands of the containers in a task definition that run the program.
+fn container_commands(block: &Json) -> Vec<(&Json, Vec<&str>)> {
+    let containers = block["containerDefinitions"].as_array().into_iter().flatten();
+    let ours = containers.filter(|container| container["image"].as_str().is_some_and(is_our_program));
+    ours.map(|container| (container, strings(&container["command"]))).collect()
 }
 
 #[test]
-fn the_skip_reasons_are_those_of_the_code() {
-    let row = |reason: &SkipReason| format!("| `{}` | {reason} | {} |", reason.code(), reason.remedy());
-    assert_rows("Why is my container no target?", &reasons().iter().map(row).collect::<Vec<_>>());
+fn health_checks_are_accepted() {
+    let mut checked = 0;
+    for block in user_documents().flat_map(json) {
+        let containers = block["containerDefinitions"].as_array().into_iter().flatten();
+        let checks = containers.map(|container| &container["healthCheck"]).chain([&block, &block["healthCheck"]]);
+        for command in checks.map(|check| &check["command"]).filter(|command| command[0] == "CMD") {
+            let ["CMD", "/bin/ecs-discovery", flags @ ..] = &strings(command)[..] else { panic!("{command}") };
+            let parsed = parse(flags.iter().map(OsString::from), |_| None);
+            assert!(matches!(parsed, Ok(Parsed::HealthCheck(_))), "{command}: {parsed:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no health check was found");
 }
 
 #[test]
-fn the_docker_labels_are_the_defaults() {
-    let named: BTreeSet<&str> =
-        section("Docker labels").lines().filter_map(|line| line.strip_prefix("| `PROM")?.split('`').next()).collect();
-    let defaults = FLAGS.iter().map(|flag| flag.default).chain([DYNAMIC_PORT_LABEL]);
-    assert_eq!(named, defaults.filter_map(|default| default.strip_prefix("PROM")).collect());
+fn scripts_and_examples_in_commands_exist() {
+    let script = pages::file("tests/run");
+    let (_, stages) = script.split_once("\nstages=(").expect("the list of stages");
+    let stages: BTreeSet<&str> = stages.split(')').next().unwrap().split(' ').collect();
+    for page in user_documents() {
+        for line in command_lines(page) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match &words[..] {
+                ["tests/run", asked @ ..] => assert!(asked.iter().all(|stage| stages.contains(stage)), "{line}"),
+                [script, ..] if script.starts_with("tests/") => assert!(pages::exists(script), "{line}"),
+                ["cargo", "run", "--example", name, ..] => {
+                    assert!(pages::exists(&format!("examples/{name}/main.rs")), "{line}");
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]
-fn the_policies_allow_the_calls_of_the_program_and_no_others() {
-    let blocks = json_blocks();
+fn shell_commands_parse() {
+    for page in user_documents() {
+        for block in page.code("sh") {
+            let done = Command::new("bash").args(["-n", "-c", &block]).output().unwrap();
+            assert!(done.status.success(), "{}: {}", page.path, String::from_utf8_lossy(&done.stderr));
+        }
+    }
+}
+
+#[test]
+fn a_fresh_machine_finds_its_two_commands_in_the_readme() {
+    let commands = command_lines(page("README.md"));
+    for command in ["cargo run --example demo", "tests/run"] {
+        assert!(commands.iter().any(|line| line == command), "{command}");
+    }
+}
+
+// --- Other code ----------------------------------------------------------------------------------
+
+fn json(page: &Page) -> Vec<Json> {
+    let parsed = |block: &String| serde_json::from_str(block).unwrap_or_else(|error| panic!("{error} in\n{block}"));
+    page.code("json").iter().map(parsed).collect()
+}
+
+/// Returns one string, or a list of them.
+fn strings(value: &Json) -> Vec<&str> {
+    match value {
+        Json::Array(list) => list.iter().filter_map(Json::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    }
+}
+
+#[test]
+fn policies_allow_the_calls_of_the_program_and_no_others() {
+    let blocks: Vec<Json> = user_documents().flat_map(json).collect();
     let statements = || blocks.iter().filter_map(|block| block["Statement"].as_array()).flatten();
-    let actions: BTreeSet<&str> = statements().flat_map(|statement| texts(&statement["Action"])).collect();
-    assert_eq!(actions, BTreeSet::from(CALLS));
-    // These take no condition on the cluster: one would deny them.
+    let actions: BTreeSet<String> =
+        statements().flat_map(|statement| strings(&statement["Action"])).map(String::from).collect();
+    assert_eq!(actions, code::iam_actions());
+    // These do not support a condition on the cluster: with one they would be denied.
     for statement in statements().filter(|statement| statement["Condition"].is_object()) {
-        let conditioned: Vec<&str> = texts(&statement["Action"]);
+        let conditioned = strings(&statement["Action"]);
         assert!(!conditioned.iter().any(|action| {
             ["ecs:DescribeTaskDefinition", "ecs:ListClusters", "ec2:DescribeInstances"].contains(action)
         }));
@@ -177,169 +203,163 @@ fn the_policies_allow_the_calls_of_the_program_and_no_others() {
 }
 
 #[test]
-fn the_image_has_the_version_of_the_package() {
-    let versions: BTreeSet<&str> =
-        README.split("ecs-discovery:").skip(1).filter_map(|rest| rest.split([' ', '"', '\n']).next()).collect();
-    assert_eq!(versions, BTreeSet::from([env!("CARGO_PKG_VERSION")]));
-}
-
-#[test]
-fn every_command_line_is_accepted() {
-    let commands: Vec<String> = blocks("sh").iter().map(|block| block.replace("\\\n", " ")).collect();
-    let lines = commands.iter().flat_map(|block| block.lines()).filter_map(|line| line.split_once(" -config."));
-    let mut seen = 0;
-    for (program, flags) in lines {
-        assert!(program.ends_with("ecs-discovery") || program.contains("ecs-discovery:"), "{program}");
-        let flags = format!("-config.{flags}");
-        assert!(accepted(&flags.split_whitespace().collect::<Vec<_>>()), "{flags}");
-        seen += 1;
-    }
-    assert!(seen > 0, "no command line was found");
-    for block in json_blocks() {
-        for container in block["containerDefinitions"].as_array().into_iter().flatten() {
-            assert!(accepted(&texts(&container["command"])), "{container}");
+fn yaml_parses() {
+    for page in user_documents() {
+        for block in page.code("yaml") {
+            let parsed = serde_yaml::from_str::<serde_yaml::Value>(&block);
+            assert!(parsed.is_ok(), "{}: {parsed:?} in\n{block}", page.path);
+            if block.starts_with("- targets:") {
+                let groups = file_sd::parse(block.as_bytes(), Format::Yaml).unwrap();
+                assert_eq!(file_sd::render(&groups, Format::Yaml), format!("{block}\n").as_bytes());
+            }
         }
     }
 }
 
-#[test]
-fn the_health_check_is_accepted() {
-    let commands = json_blocks().into_iter().map(|block| block["command"].clone());
-    let [command] = &commands.filter(Json::is_array).collect::<Vec<_>>()[..] else { panic!("one health check") };
-    let ["CMD", "/bin/ecs-discovery", flags @ ..] = &texts(command)[..] else { panic!("{command}") };
-    let parsed = parse(flags.iter().map(OsString::from), |_| None);
-    assert!(matches!(parsed, Ok(Parsed::HealthCheck(_))), "{parsed:?}");
-}
+// --- Names ---------------------------------------------------------------------------------------
 
-#[test]
-fn environment_variables_are_those_of_flags() {
-    let variables: BTreeSet<String> = FLAGS.iter().map(Flag::environment_variable).collect();
-    let mut named = words(README, "ECS_DISCOVERY_");
-    assert!(named.remove("ECS_DISCOVERY_"), "the rule");
-    assert!(!named.is_empty(), "an example");
-    assert!(named.iter().all(|name| variables.contains(*name)), "{named:?}");
-}
-
-/// The words of a text that begin so.
+/// Returns the words of a text that begin with a prefix.
 fn words<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with(prefix)).collect()
 }
 
 #[test]
-fn the_time_of_a_call_is_that_of_the_code() {
-    let seconds = ecs_discovery::aws::OPERATION_TIMEOUT.as_secs();
-    for sentence in [format!("{seconds} seconds in all"), format!("three intervals and {seconds} s ")] {
-        assert!(README.contains(&sentence), "{sentence}");
-    }
-}
-
-/// One cluster without tasks.
-struct Empty;
-
-impl Source for Empty {
-    async fn snapshot(&mut self) -> Snapshot {
-        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()) };
-        Snapshot {
-            clusters: Ok(vec![cluster]),
-            definitions: Default::default(),
-            hosts: Default::default(),
-            failures: Failures::default(),
+fn environment_variables_are_those_of_flags() {
+    let variables: BTreeSet<String> = FLAGS.iter().map(Flag::environment_variable).collect();
+    for page in user_documents() {
+        for name in words(&page.text, "ECS_DISCOVERY_").into_iter().filter(|name| *name != "ECS_DISCOVERY_") {
+            assert!(variables.contains(name), "{}: {name}", page.path);
         }
     }
 }
 
-/// The metrics after a refresh: only then are there series for a cluster.
-fn metrics() -> String {
-    let (telemetry, status) = (Telemetry::default(), SharedStatus::default());
-    let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("no flags are needed") };
-    let mut refresher = Refresher::new(Empty, config.rules, Output::Nowhere, Earlier::Nothing);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let refresh = runtime.block_on(refresher.refresh());
-    telemetry.refreshed(&refresh);
-    status.refreshed(refresh);
-    telemetry.metrics(&status.get(), MetricsFormat::Classic)
-}
-
-/// The labels of a series, in their order.
-fn labels(series: &str) -> Vec<(&str, &str)> {
-    let Some((_, rest)) = series.split_once('{') else { return Vec::new() };
-    let pairs = rest.split_once('}').expect(series).0.split(',').map(|pair| pair.split_once('=').expect(series));
-    pairs.map(|(name, value)| (name, value.trim_matches('"'))).collect()
-}
+/// Flags that the documents describe before the code has them.
+const PLANNED: [&str; 1] = ["config.max-stale"];
 
 #[test]
-fn the_metrics_are_those_of_the_code() {
-    let text = metrics();
-    let mut expected = BTreeMap::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, kind) = line.split_once(' ').unwrap();
-        let sample = if kind == "histogram" { format!("{name}_sum") } else { name.to_owned() };
-        let is_sample = |line: &&str| line.strip_prefix(&sample).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        let series = text.lines().find(is_sample).expect("every series is there from the start");
-        let named: Vec<String> = labels(series).iter().map(|(name, _)| format!("`{name}`")).collect();
-        expected.insert(format!("`{name}`"), (kind.to_owned(), named.join(", ")));
-    }
-    let cells = |row: &&str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    let table: Vec<_> = rows("Metrics").iter().map(cells).collect();
-    let documented = table.iter().map(|cells| (cells[0].clone(), (cells[1].clone(), cells[2].clone())));
-    assert_eq!(documented.collect::<BTreeMap<_, _>>(), expected);
-    assert_eq!(table.len(), expected.len(), "a metric is there twice");
-    // The values of labels with a fixed set, which nothing else in the README lists.
-    for (name, value) in text.lines().filter(|line| !line.starts_with('#')).flat_map(labels) {
-        let listed = section("Metrics").contains(&format!("`{value}`"));
-        assert!(listed || !["stage", "result", "cache"].contains(&name), "{name}={value}");
+fn flags_in_the_text_exist() {
+    for page in user_documents() {
+        let spans = page.prose().flat_map(|line| line.split('`').skip(1).step_by(2));
+        for span in spans.filter_map(|span| span.strip_prefix('-')) {
+            let name: String = span.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect();
+            let ours = ["config.", "web.", "log."].iter().any(|prefix| name.starts_with(prefix));
+            let known = FLAGS.iter().map(|flag| flag.name).chain(PLANNED).any(|flag| flag == name);
+            assert!(!ours || known, "{}: -{name}", page.path);
+        }
     }
 }
 
 #[test]
-fn the_meta_labels_are_those_of_the_code() {
-    let code = include_str!("../src/targets/meta.rs").split("#[cfg(test)]").next().unwrap();
-    let literals = |call: &'static str, rest: &'static str| {
-        let calls = code.split(call).skip(1).filter_map(|after| after.trim_start().strip_prefix('"'));
-        calls.map(move |after| format!("`__meta_ecs_{}{rest}`", after.split('"').next().unwrap()))
-    };
-    let expected: BTreeSet<String> = literals(".put(", "").chain(literals(".put_all(", "K")).collect();
-    let documented: BTreeSet<String> =
-        rows("Meta labels").iter().map(|row| row.split(' ').nth(1).unwrap().to_owned()).collect();
-    assert!(expected.len() > 20, "{expected:?}");
-    assert_eq!(documented, expected);
-}
-
-fn file(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+fn paths_in_the_text_exist() {
+    let folders = ["src/", "tests/", "examples/", "docs/"];
+    for page in pages::all().iter().filter(|page| !page.path.starts_with("examples/")) {
+        let spans = page.prose().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let paths =
+            spans.filter(|span| folders.iter().any(|folder| span.starts_with(folder)) && !span.contains([' ', '*']));
+        for path in paths.filter(|path| !path.chars().any(|c| c.is_ascii_uppercase())) {
+            assert!(pages::exists(path), "{}: {path}", page.path);
+        }
+    }
 }
 
 #[test]
-fn the_examples_are_there_and_named() {
-    let named: BTreeSet<String> = README
-        .split(|c: char| c.is_whitespace() || "()[]`".contains(c))
-        .filter(|word| word.starts_with("examples/"))
-        .map(|word| word.trim_end_matches(['.', ',']).to_owned())
-        .collect();
-    let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap();
-    let names = there.map(|entry| format!("examples/{}", entry.unwrap().file_name().to_str().unwrap()));
-    assert_eq!(named, names.filter(|name| name.ends_with(".yml")).collect());
-}
-
-#[test]
-fn the_alerts_are_those_of_the_example() {
-    let rules = file("examples/alerts.yml");
-    let defined = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
-    let row = |row: &&'static str| row.split('`').nth(1).unwrap();
-    assert!(rows("Alerts").iter().map(row).eq(defined));
-    let metrics = metrics();
-    for path in ["examples/alerts.yml", "examples/alerts_test.yml", "README.md"] {
-        for name in words(&file(path), "ecs_discovery_") {
+fn metrics_in_the_text_and_in_the_alerts_exist() {
+    let metrics = code::metrics();
+    let examples = ["examples/alerts.yml", "examples/alerts_test.yml"].map(|path| (path, pages::file(path)));
+    let documents = user_documents().map(|page| (page.path.as_str(), page.text.clone()));
+    for (path, text) in documents.chain(examples) {
+        for name in words(&text, "ecs_discovery_") {
             assert!(metrics.contains(&format!("# TYPE {name} ")), "{path}: {name}");
         }
     }
 }
 
 #[test]
-fn the_relabelling_example_names_labels_of_the_code() {
-    let documented = section("Meta labels");
-    for name in words(&file("examples/relabel.yml"), "__meta_ecs_") {
-        assert!(documented.contains(&format!("`{name}")), "{name}");
+fn the_relabelling_example_uses_documented_labels() {
+    for name in words(&pages::file("examples/relabel.yml"), "__meta_ecs_") {
+        assert!(page("docs/output.md").text.contains(&format!("| `{name}")), "{name}");
+    }
+}
+
+#[test]
+fn images_have_the_version_of_the_package() {
+    for page in user_documents() {
+        for rest in page.text.split("ecs-discovery:").skip(1) {
+            let tag = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').next().unwrap();
+            assert!(tag.is_empty() || tag == env!("CARGO_PKG_VERSION"), "{}: ecs-discovery:{tag}", page.path);
+        }
+    }
+}
+
+// --- The pages -----------------------------------------------------------------------------------
+
+/// Returns the path of a link's target, from the root of the repository.
+fn resolve(page: &Page, link: &str) -> String {
+    let mut path = PathBuf::from(&page.path);
+    path.pop();
+    for part in Path::new(link).components() {
+        match part {
+            Component::ParentDir => assert!(path.pop(), "{}: {link} leaves the repository", page.path),
+            Component::CurDir => {}
+            part => path.push(part),
+        }
+    }
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages::all() {
+        for link in page.links().iter().filter(|link| !link.starts_with("http")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = if file.is_empty() { page.path.clone() } else { resolve(page, file) };
+            let target = pages::all().iter().find(|page| page.path == path);
+            let found = match (target, anchor) {
+                (_, "") => pages::exists(&path),
+                (Some(target), anchor) => target.anchors().contains(anchor),
+                (None, _) => false,
+            };
+            if !found {
+                broken.push(format!("{}: {link}", page.path));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn tables_have_as_many_cells_in_every_row() {
+    for page in pages::all() {
+        for table in page.tables() {
+            let width = table[0].len();
+            assert!(table.len() > 2 && table[1].iter().all(|cell| cell.contains("---")), "{}: {table:?}", page.path);
+            for row in &table {
+                assert_eq!(row.len(), width, "{}: {row:?}", page.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_links_to_every_page() {
+    let readme = page("README.md");
+    let lines = readme.text.lines().count();
+    assert!(lines <= LONGEST_README, "README.md has {lines} lines, more than {LONGEST_README}: move some to docs/");
+    let links = readme.links();
+    for page in pages::all().iter().filter(|page| page.path.starts_with("docs/")) {
+        assert!(links.contains(&page.path), "README.md has no link to {}", page.path);
+    }
+}
+
+#[test]
+fn every_example_is_linked() {
+    let linked: BTreeSet<String> =
+        user_documents().flat_map(|page| page.links().into_iter().map(|link| resolve(page, &link))).collect();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let path = format!("examples/{name}");
+        assert!(!name.ends_with(".yml") || linked.contains(&path), "no document links to {path}");
     }
 }

@@ -121,9 +121,9 @@ def test_words_in_capitals_are_placeholders_or_variables_that_a_step_sets():
     assert words - set(placeholders()) == set()
 
 
-def test_meta_labels_are_as_the_readme_has_them():
-    readme = (REPOSITORY / "README.md").read_text().split("\n## Meta labels\n")[1].split("\n## ")[0]
-    whose = dict(re.findall(r"^\| `(__meta_ecs_\w+)` \| .* \| (native|ours) \|$", readme, re.MULTILINE))
+def test_meta_labels_are_as_documented():
+    documented = (REPOSITORY / "docs" / "output.md").read_text().split("\n## Meta labels\n")[1].split("\n## ")[0]
+    whose = dict(re.findall(r"^\| `(__meta_ecs_\w+)` \| .* \| (native|ours) \|$", documented, re.MULTILINE))
     table = rows("Coming from Prometheus's own ECS discovery, and back")
     [same] = [there for there, here in table if here == "the same names and meaning"]
     [only_here] = [here for there, here in table if there == "none"]

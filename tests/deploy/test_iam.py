@@ -9,7 +9,7 @@ from examples import ECS, POLICIES, TRUSTS, actions, document, placeholders
 from parliament import analyze_policy_string
 from parts.account import Account
 
-README = Path(__file__).parents[2] / "README.md"
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
 GOLDEN = Path(__file__).parents[1] / "golden" / "worlds"
 
 ON_FARGATE = "meta_labels/fargate_task"
@@ -107,14 +107,14 @@ def test_roles_and_policies_are_created_and_attached(moto):
     assert used == {file.stem for file in [*POLICIES, *TRUSTS]}
 
 
-def test_the_readme_has_the_same_policies():
-    section = README.read_text().split("\n## IAM policy\n")[1].split("\n## ")[0]
-    in_readme = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
+def test_the_documents_have_the_same_policies():
+    section = DEPLOYMENT.read_text().split("\n## IAM policy\n")[1].split("\n## ")[0]
+    documented = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
     files = [
         "discovery-fargate-only", "discovery-one-cluster", "discovery-all-clusters", "assume-discovery-role",
         "trust-monitoring-account",
     ]
-    assert in_readme == [json.loads((ECS / "iam" / f"{name}.json").read_text()) for name in files]
+    assert documented == [json.loads((ECS / "iam" / f"{name}.json").read_text()) for name in files]
 
 
 def test_the_execution_role_reads_the_secret_of_the_task_definition_and_no_other():

@@ -214,7 +214,7 @@ def test_nothing_secret_is_told_and_no_line_of_the_log_is_other_peoples(form, si
 
 def test_the_page_names_the_calls_of_the_policies():
     calls = re.compile(r"\b(?:ecs|ec2|sts):(?:List|Describe|Assume)\w+")
-    policies = (REPOSITORY / "README.md").read_text().split("\n## IAM policy\n")[1].split("\n## ")[0]
+    policies = (REPOSITORY / "docs" / "deployment.md").read_text().split("\n## IAM policy\n")[1].split("\n## ")[0]
     assert set(calls.findall(PAGE)) == set(calls.findall(policies))
 
 

@@ -91,14 +91,15 @@ def test_linters_have_nothing_to_say(command):
 # --- The changelog, and what a tag has to agree with ---------------------------------------------
 
 
-def test_the_changelog_is_kept_and_its_newest_version_is_the_programs():
+def test_the_changelog_has_unreleased_changes_or_begins_with_the_programs_version():
     headings = re.findall(r"^## (.*)", (REPOSITORY / "CHANGELOG.md").read_text(), re.M)
-    form = re.compile(r"\[(\d+\.\d+\.\d+(?:-[\w.]+)?)\] - (\d{4}-\d\d-\d\d|unreleased)")
-    sections = [form.fullmatch(heading) for heading in headings]
-    assert sections and all(sections), headings
-    assert sections[0][1] == VERSION
-    released = [section[2] for section in sections[1:]]
-    assert "unreleased" not in released and released == sorted(released, reverse=True)
+    form = re.compile(r"\[(\d+\.\d+\.\d+(?:-[\w.]+)?)\] - (\d{4}-\d\d-\d\d)")
+    unreleased = headings[:1] == ["[Unreleased]"]
+    sections = [form.fullmatch(heading) for heading in headings[unreleased:]]
+    assert headings and all(sections), headings
+    assert unreleased or sections[0][1] == VERSION
+    released = [section[2] for section in sections]
+    assert released == sorted(released, reverse=True)
 
 
 def check(top, tag):
@@ -204,9 +205,10 @@ def test_a_version_without_notes_has_no_page(version, copy):
     assert f"CHANGELOG.md says nothing of {version}" in done.stderr
 
 
-def test_the_notes_of_this_version_can_be_made():
-    done = run([".github/release-notes", VERSION, "https://example.org"])
-    assert done.returncode == 0 and "## [" not in done.stdout and "](README" not in done.stdout, done
+def test_the_notes_of_the_next_release_can_be_made(copy):
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text().replace("## [Unreleased]\n", f"## [{VERSION}] - 2026-11-22\n")
+    done = run([".github/release-notes", VERSION, "https://example.org"], copy(VERSION, changelog))
+    assert done.returncode == 0 and "## [" not in done.stdout and "](docs" not in done.stdout, done
 
 
 @pytest.mark.parametrize("version, prerelease", [("1.2.3", False), ("1.2.3-rc.1", True)])

@@ -1,0 +1,72 @@
+//! What the documents are compared with, taken from the library's public API.
+
+use std::collections::BTreeSet;
+
+use ecs_discovery::cli::{Parsed, parse};
+use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Operation, Snapshot, Source, TaskStatus};
+use ecs_discovery::output::{Earlier, Output};
+use ecs_discovery::refresh::Refresher;
+use ecs_discovery::status::SharedStatus;
+use ecs_discovery::targets::SkipReason;
+use ecs_discovery::telemetry::{MetricsFormat, Telemetry};
+
+/// Returns an example of every skip reason.
+pub(crate) fn skip_reasons() -> Vec<SkipReason> {
+    use SkipReason::*;
+    let examples = vec![
+        NoPortLabel("PROMETHEUS_EXPORTER_PORT".into()),
+        NoDynamicPortLabel,
+        FilteredOut,
+        InvalidPort("metrics".into()),
+        InvalidServerName("https://x".into()),
+        PortNotPublished(9102),
+        NotOnePublishedPort(2),
+        TaskNotUp(TaskStatus::Pending),
+        TaskStopping(Some(TaskStatus::Deactivating)),
+        TaskGone,
+        ContainerStopped,
+        NotInTaskDefinition,
+        TaskDefinitionGone,
+        DaemonTask,
+        NetworkModeNone,
+        UnknownNetworkMode("new".into()),
+        NoTaskAddress,
+        NoContainerInstance,
+        NoHostAddress(NoHost::ContainerInstanceGone),
+        NoHostAddress(NoHost::External),
+        NoHostAddress(NoHost::InstanceGone),
+        NoHostAddress(NoHost::NoAddress),
+    ];
+    let codes: Vec<&str> = examples.iter().map(SkipReason::code).collect();
+    assert_eq!(codes, SkipReason::CODES, "add an example of each new skip reason to tests/docs/code.rs");
+    examples
+}
+
+/// Returns the IAM action of every call that the program makes.
+pub(crate) fn iam_actions() -> BTreeSet<String> {
+    Operation::ALL.into_iter().map(Operation::iam_action).collect()
+}
+
+/// Returns the metrics as text. Series of clusters exist only after a refresh, hence one refresh of an empty cluster.
+pub(crate) fn metrics() -> String {
+    let telemetry = Telemetry::default();
+    let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
+    let mut refresher = Refresher::new(EmptyCluster, config.rules, Output::Nowhere, Earlier::Nothing);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    telemetry.refreshed(&runtime.block_on(refresher.refresh()));
+    telemetry.metrics(&SharedStatus::default().get(), MetricsFormat::Classic)
+}
+
+struct EmptyCluster;
+
+impl Source for EmptyCluster {
+    async fn snapshot(&mut self) -> Snapshot {
+        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()) };
+        Snapshot {
+            clusters: Ok(vec![cluster]),
+            definitions: Default::default(),
+            hosts: Default::default(),
+            failures: Failures::default(),
+        }
+    }
+}
