@@ -49,12 +49,14 @@ pub(crate) fn iam_actions() -> BTreeSet<String> {
 
 /// Returns the metrics as text. Series of clusters exist only after a refresh, hence one refresh of an empty cluster.
 pub(crate) fn metrics() -> String {
-    let telemetry = Telemetry::default();
+    let (telemetry, status) = (Telemetry::default(), SharedStatus::default());
     let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
     let mut refresher = Refresher::new(EmptyCluster, config.rules, Output::Nowhere, Earlier::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    telemetry.refreshed(&runtime.block_on(refresher.refresh()));
-    telemetry.metrics(&SharedStatus::default().get(), MetricsFormat::Classic)
+    let refresh = runtime.block_on(refresher.refresh());
+    telemetry.refreshed(&refresh);
+    status.refreshed(refresh);
+    telemetry.metrics(&status.get(), MetricsFormat::Classic)
 }
 
 struct EmptyCluster;
