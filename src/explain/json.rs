@@ -3,7 +3,8 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use super::{Explanation, Row, Verdict};
+use super::explanation::{self, Explanation};
+use super::rows::{Row, Verdict};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -20,7 +21,7 @@ struct Cluster<'a> {
     read: bool,
 }
 
-fn cluster(cluster: &super::Cluster) -> Cluster<'_> {
+fn cluster(cluster: &explanation::Cluster) -> Cluster<'_> {
     Cluster { name: &cluster.name, read: cluster.complete }
 }
 

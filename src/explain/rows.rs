@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
-use super::remedy;
+use super::failures::remedy;
 use crate::file_sd::TargetGroup;
 use crate::inventory::{FailureId, Fetched, Task, cluster_name};
 use crate::refresh::Refresh;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt::Write;
 
-use super::{Explanation, Row, Verdict};
+use super::explanation::Explanation;
+use super::rows::{Row, Verdict};
 use crate::printable::escape;
 
 const PLAIN: &str = "";

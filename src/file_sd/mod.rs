@@ -2,18 +2,14 @@
 //!
 //! Equal groups give equal bytes. Format: Prometheus documentation, "Configuration", `<file_sd_config>`.
 
+mod group;
 mod yaml;
 
-use std::cmp::Ordering;
 use std::path::Path;
-use std::sync::Arc;
 use std::{fmt, io};
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
-
-use crate::inventory::{Shared, Strings};
+pub use self::group::{Labels, TargetGroup};
+use crate::inventory::Strings;
 
 /// The format of a file, which Prometheus tells from the end of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,92 +30,6 @@ impl Format {
 
 /// The least number of bytes of YAML that are parsed at a time.
 const PART: usize = 64 << 10;
-
-/// Targets with the labels that they share.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TargetGroup {
-    /// `host:port` each; our groups have one each.
-    pub targets: Vec<Shared>,
-    /// The labels of each target.
-    #[serde(default)]
-    pub labels: Labels,
-}
-
-impl Ord for TargetGroup {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // The labels begin with the task and the container; the address comes last. So a group stays in its place
-        // when its address changes, and diffs of the file are small.
-        (&self.labels, &self.targets).cmp(&(&other.labels, &other.targets))
-    }
-}
-
-impl PartialOrd for TargetGroup {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Labels in the order in which they are written. Clones share them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[(Shared, Shared)]>);
-
-impl Labels {
-    /// Returns the same labels with their strings shared.
-    fn shared(&self, strings: &mut Strings) -> Self {
-        self.iter().map(|(name, value)| (strings.share(name), strings.share(value))).collect()
-    }
-
-    /// Returns the value of a label.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
-    }
-
-    /// Returns each label in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
-    }
-}
-
-impl<N: Into<Shared>, V: Into<Shared>> FromIterator<(N, V)> for Labels {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
-
-impl Serialize for Labels {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in self.iter() {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Labels {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LabelsVisitor;
-
-        impl<'de> Visitor<'de> for LabelsVisitor {
-            type Value = Labels;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of labels")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
-                let mut labels: Vec<(Shared, Shared)> = Vec::new();
-                while let Some(label) = map.next_entry()? {
-                    labels.push(label);
-                }
-                Ok(Labels(labels.into()))
-            }
-        }
-
-        deserializer.deserialize_map(LabelsVisitor)
-    }
-}
 
 /// Writes the groups, one by one. No groups are written as `[]`, so that a file is never empty.
 pub fn write(groups: &[TargetGroup], format: Format, out: &mut dyn io::Write) -> io::Result<()> {

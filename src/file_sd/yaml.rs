@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::io;
 
-use super::TargetGroup;
+use super::group::TargetGroup;
 
 /// Words that are a boolean, null or a number in some version of YAML.
 const WORDS: [&str; 12] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];

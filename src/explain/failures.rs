@@ -1,0 +1,25 @@
+//! Failures in words, with remedies.
+
+use crate::inventory::{Failure, Operation};
+
+/// Describes a failure on one line, with a remedy.
+pub(super) fn describe(failure: &Failure) -> String {
+    let Failure { operation, code, message, .. } = failure;
+    let place = failure.cluster.as_ref().map(|cluster| format!(" of cluster {}", cluster.name())).unwrap_or_default();
+    let request = failure.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
+    format!("{operation}{place}: {code}: {message}{request}: {}", remedy(failure))
+}
+
+/// Returns what to do about a failure.
+pub(super) fn remedy(failure: &Failure) -> String {
+    let denied = ["AccessDenied", "Unauthorized"].iter().any(|word| failure.code.starts_with(word));
+    match (failure.operation, failure.code.as_str()) {
+        (Operation::AssumeRole, _) if denied => {
+            "allow sts:AssumeRole in this role's policy, and this role in the trust policy of the other".into()
+        }
+        (operation, _) if denied => format!("allow {}", operation.iam_action()),
+        (_, "ClusterNotFoundException") => "check -config.cluster and -config.region".into(),
+        _ if failure.transient => "wait: every refresh retries".into(),
+        _ => "see the message".into(),
+    }
+}
