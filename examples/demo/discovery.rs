@@ -1,4 +1,4 @@
-//! The real discovery loop in a process of its own, its logs, and the file that it keeps.
+//! The real discovery loop in a child process, its log and its file.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -15,32 +15,32 @@ use ecs_discovery::cli::{self, Parsed};
 use ecs_discovery::file_sd::{Format, TargetGroup, parse};
 use serde_json::Value;
 
-/// As its first argument, what makes the demo be the program instead.
+/// The first argument that makes the demo run the discovery loop instead.
 pub(crate) const AS_DISCOVERY: &str = "--as-ecs-discovery";
 
-/// A call that AWS throttles throughout takes up to 7.5 seconds of retries.
-const PATIENCE: Duration = Duration::from_secs(14);
+/// The deadline for everything: retries of a call that is always throttled take up to 7.5 s.
+const DEADLINE: Duration = Duration::from_secs(14);
 
-/// How often to look whether something has come true.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The time between checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// What `src/main.rs` does, except that it is told to stop by the end of its standard input: so it ends with
-/// the demo, however that ends.
-pub(crate) fn be_it(arguments: impl Iterator<Item = OsString>) -> Outcome<()> {
+/// Runs the discovery loop like `src/main.rs`, but shuts down at the end of standard input, so that it exits with the
+/// demo in any case.
+pub(crate) fn run_discovery(arguments: impl Iterator<Item = OsString>) -> Outcome<()> {
     let Parsed::Run(config) = cli::parse(arguments, |_| None)? else { return Err("nothing to run".into()) };
     ecs_discovery::telemetry::init(config.log);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (shutdown, requested) = tokio::sync::oneshot::channel::<()>();
     thread::spawn(move || {
         let _ = io::stdin().read_to_end(&mut Vec::new());
-        drop(stop);
+        drop(shutdown);
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(ecs_discovery::run(*config, async move { drop(stopped.await) }))?)
+    Ok(runtime.block_on(ecs_discovery::run(*config, async move { drop(requested.await) }))?)
 }
 
-/// The process, what it has logged, and the file that it keeps.
+/// The process, its log and its file.
 pub(crate) struct Discovery {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
@@ -48,7 +48,7 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// Starts it against an AWS at this address, with nothing of the user's own AWS settings.
+    /// Starts the process with an AWS endpoint, and without the AWS settings of the user.
     pub(crate) fn start(aws: &str, file: &Path, flags: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(AS_DISCOVERY).args(flags).arg("-log.format=json").arg("-config.write-to").arg(file);
@@ -61,7 +61,7 @@ impl Discovery {
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ]);
-        // In a group of its own: Ctrl-C is for the demo, which then tells it to stop.
+        // In a process group of its own: Ctrl-C is for the demo, which then shuts the process down.
         command.process_group(0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::default();
@@ -77,12 +77,12 @@ impl Discovery {
         Ok(Self { child, log, file: file.to_owned() })
     }
 
-    /// The targets in the file; none where there is no file yet.
+    /// Returns the target groups in the file, none if there is no file yet.
     pub(crate) fn groups(&self) -> Outcome<Vec<TargetGroup>> {
         read(&self.file)
     }
 
-    /// The targets of a container.
+    /// Returns the targets of a container.
     pub(crate) fn targets_of(&self, container: &str) -> Outcome<Vec<String>> {
         Ok(self.groups()?.iter().filter(|group| label(group, "container_name") == container).map(url).collect())
     }
@@ -98,35 +98,35 @@ impl Discovery {
         })
     }
 
-    /// Waits until it has logged a line with this in its message, after so many lines.
+    /// Waits for a line of the log, after this many lines, whose message contains the text.
     pub(crate) fn wait_for_log(&mut self, after: usize, message: &str) -> Outcome<Value> {
-        self.wait_for(&format!("the log to say {message:?}"), |it| {
+        self.wait_for(&format!("the log message {message:?}"), |it| {
             let lines = it.log.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(lines.iter().skip(after).find(|line| text(line, "message").contains(message)).cloned())
         })
     }
 
-    /// How many lines it has logged.
+    /// Returns the number of lines logged so far.
     pub(crate) fn logged(&self) -> usize {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Waits until something holds, and gives what it found.
-    pub(crate) fn wait_for<T>(&mut self, what: &str, mut holds: impl FnMut(&Self) -> Outcome<Option<T>>) -> Outcome<T> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until the closure finds something, and returns it.
+    pub(crate) fn wait_for<T>(&mut self, what: &str, mut find: impl FnMut(&Self) -> Outcome<Option<T>>) -> Outcome<T> {
+        let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(found) = holds(self)? {
+            if let Some(found) = find(self)? {
                 return Ok(found);
             }
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("waited for {what}, but discovery ended: {status}\n{}", self.whole_log()).into());
+                return Err(format!("waited for {what}, but the process exited: {status}\n{}", self.whole_log()).into());
             }
             if Instant::now() > deadline {
                 let targets: Vec<String> = self.groups()?.iter().map(url).collect();
-                let (seconds, log) = (PATIENCE.as_secs(), self.whole_log());
+                let (seconds, log) = (DEADLINE.as_secs(), self.whole_log());
                 return Err(format!("waited {seconds} s for {what}; targets: {targets:?}\n{log}").into());
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -135,15 +135,15 @@ impl Discovery {
         lines.iter().map(|line| format!("  log: {line}\n")).collect()
     }
 
-    /// Tells it to stop, and how long it takes to.
+    /// Shuts the process down, and returns how long that takes.
     pub(crate) fn stop(mut self) -> Outcome<Duration> {
         let start = Instant::now();
         drop(self.child.stdin.take());
         loop {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(start.elapsed()),
-                Some(status) => return Err(format!("discovery ended with {status}\n{}", self.whole_log()).into()),
-                None if start.elapsed() > PATIENCE => return Err("discovery does not stop".into()),
+                Some(status) => return Err(format!("the process exited with {status}\n{}", self.whole_log()).into()),
+                None if start.elapsed() > DEADLINE => return Err("the process does not shut down".into()),
                 None => thread::sleep(Duration::from_millis(1)),
             }
         }
@@ -157,13 +157,13 @@ impl Drop for Discovery {
     }
 }
 
-/// Reads the file as fast as it can, as no Prometheus would, and remembers each version of it.
+/// Reads the file in a loop, far more often than Prometheus, and keeps every version of it.
 pub(crate) struct Reader {
-    end: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Seen, String>>,
 }
 
-/// What the reader saw.
+/// What the reader has seen.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) reads: usize,
@@ -172,12 +172,12 @@ pub(crate) struct Seen {
 
 impl Reader {
     pub(crate) fn start(file: PathBuf) -> Self {
-        let end = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&end);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let mut seen = Seen::default();
-            while !ended.load(Ordering::Relaxed) {
-                let groups = read(&file).map_err(|error| format!("a reader met a file that is not whole: {error}"))?;
+            while !stopped.load(Ordering::Relaxed) {
+                let groups = read(&file).map_err(|error| format!("incomplete file: {error}"))?;
                 if !groups.is_empty() {
                     seen.reads += 1;
                     if seen.versions.last() != Some(&groups) {
@@ -188,11 +188,11 @@ impl Reader {
             }
             Ok(seen)
         });
-        Self { end, thread }
+        Self { stop, thread }
     }
 
-    pub(crate) fn end(self) -> Outcome<Seen> {
-        self.end.store(true, Ordering::Relaxed);
+    pub(crate) fn stop(self) -> Outcome<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
         Ok(self.thread.join().map_err(|_| "the reader panicked")??)
     }
 }
@@ -203,14 +203,14 @@ fn read(file: &Path) -> Outcome<Vec<TargetGroup>> {
         bytes => bytes?,
     };
     let groups = parse(&bytes, Format::Yaml)?;
-    let whole = |group: &TargetGroup| group.targets.len() == 1 && group.labels.get("docker_image").is_some();
-    if groups.is_empty() || !groups.iter().all(whole) {
+    let is_complete = |group: &TargetGroup| group.targets.len() == 1 && group.labels.get("docker_image").is_some();
+    if groups.is_empty() || !groups.iter().all(is_complete) {
         return Err(String::from_utf8_lossy(&bytes).into());
     }
     Ok(groups)
 }
 
-/// `host:port/path`
+/// Returns `host:port/path`.
 pub(crate) fn url(group: &TargetGroup) -> String {
     format!("{}{}", group.targets.join(","), group.labels.get("__metrics_path__").unwrap_or("/metrics"))
 }

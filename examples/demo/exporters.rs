@@ -1,15 +1,15 @@
-//! Containers that export metrics, as far as a scrape can tell: small HTTP servers on loopback.
+//! Small HTTP servers on loopback, in place of containers that export metrics.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// Loopback answers at once, or something is wrong.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Far more than a request over loopback takes.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// This port if nothing on the machine has it, else any free one. The address does not matter: a server
-/// on all addresses, such as a real node exporter on 9100, would be in the way of ours.
+/// Returns this port if nothing on the machine listens on it, or else any free port. Checks all addresses, because a
+/// server on all of them, such as a real node exporter on 9100, would conflict too.
 pub(crate) fn free_port(wanted: u16) -> io::Result<u16> {
     let free = |port| -> io::Result<u16> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
@@ -23,7 +23,7 @@ pub(crate) fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-/// Serves one metric at this path until the demo ends, and tells where.
+/// Serves one metric at this path until the demo exits, and returns the address.
 pub(crate) fn serve(
     ip: impl Into<IpAddr>,
     port: u16,
@@ -32,7 +32,7 @@ pub(crate) fn serve(
 ) -> io::Result<SocketAddr> {
     let ip = ip.into();
     let listener = TcpListener::bind((ip, port))
-        .map_err(|error| io::Error::other(format!("cannot play a container at {ip} port {port}: {error}")))?;
+        .map_err(|error| io::Error::other(format!("cannot listen at {ip} port {port}: {error}")))?;
     let address = listener.local_addr()?;
     thread::Builder::new().name(container.to_owned()).spawn(move || {
         let mut scrapes = 0_u32;
@@ -40,15 +40,15 @@ pub(crate) fn serve(
             scrapes += 1;
             let metric =
                 format!("# TYPE demo_scrapes_total counter\ndemo_scrapes_total{{in=\"{container}\"}} {scrapes}\n");
-            // A scraper that hangs up spoils its own scrape only.
-            let _ = answer(&mut stream, path, &metric);
+            // A client that disconnects affects only its own scrape.
+            let _ = respond(&mut stream, path, &metric);
         }
     })?;
     Ok(address)
 }
 
-fn answer(stream: &mut TcpStream, path: &str, metric: &str) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn respond(stream: &mut TcpStream, path: &str, metric: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut buffer)? {
@@ -56,8 +56,8 @@ fn answer(stream: &mut TcpStream, path: &str, metric: &str) -> io::Result<()> {
             read => request.extend_from_slice(&buffer[..read]),
         }
     }
-    let asked = String::from_utf8_lossy(&request);
-    let found = asked.split_whitespace().nth(1) == Some(path);
+    let request = String::from_utf8_lossy(&request);
+    let found = request.split_whitespace().nth(1) == Some(path);
     let (status, body) = if found { ("200 OK", metric) } else { ("404 Not Found", "no metrics here\n") };
     let length = body.len();
     write!(
@@ -66,21 +66,21 @@ fn answer(stream: &mut TcpStream, path: &str, metric: &str) -> io::Result<()> {
     )
 }
 
-/// Scrapes a target as Prometheus does, and gives the first line that is a sample.
+/// Scrapes a target as Prometheus does, and returns the first sample.
 pub(crate) fn scrape(target: &str, path: &str) -> Result<String, String> {
     let exchange = || -> io::Result<String> {
         let mut stream = TcpStream::connect(target)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
     };
-    let answer = exchange().map_err(|error| format!("scraping {target}{path}: {error}"))?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let response = exchange().map_err(|error| format!("scraping {target}{path}: {error}"))?;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
     let sample = body.lines().find(|line| !line.starts_with('#'));
     match sample.filter(|_| head.starts_with("HTTP/1.1 200 ")) {
         Some(sample) => Ok(sample.to_owned()),
-        None => Err(format!("scraping {target}{path}: {}", head.lines().next().unwrap_or("no answer"))),
+        None => Err(format!("scraping {target}{path}: {}", head.lines().next().unwrap_or("no response"))),
     }
 }

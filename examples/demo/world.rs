@@ -1,4 +1,4 @@
-//! What runs on the simulated ECS, and the exporters at the addresses that it names.
+//! The tasks on the simulated ECS, and the exporters at their addresses.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,14 +8,14 @@ use simaws::{Cluster, Container, ContainerInstance, Instance, Task, TaskDefiniti
 
 use crate::exporters::{free_port, has_ipv6, serve};
 
-/// A container that has to become a target, or none.
+/// A container, and the targets that it must become.
 pub(crate) struct Expected {
-    /// The cluster, the container and where it runs, for people.
+    /// The cluster, the container and where it runs, for the output.
     pub(crate) cluster: &'static str,
     pub(crate) container: &'static str,
     pub(crate) runs: &'static str,
     pub(crate) labelled: String,
-    /// Its targets with their paths; empty where it is none.
+    /// Its targets with their paths; empty if it is not a target.
     pub(crate) targets: Vec<String>,
 }
 
@@ -27,14 +27,14 @@ pub(crate) struct Ports {
     node: u16,
 }
 
-/// The world as the demo finds it.
+/// The state at the start of the demo.
 pub(crate) struct Start {
     pub(crate) world: World,
     pub(crate) ports: Ports,
     pub(crate) expected: Vec<Expected>,
 }
 
-/// The addresses of the tasks' own network interfaces.
+/// The addresses of the network interfaces of tasks in awsvpc mode.
 pub(crate) const WEB: [Ipv4Addr; 3] =
     [Ipv4Addr::new(127, 0, 1, 11), Ipv4Addr::new(127, 0, 1, 12), Ipv4Addr::new(127, 0, 1, 13)];
 pub(crate) const BILLING: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 2, 21), Ipv4Addr::new(127, 0, 2, 22)];
@@ -64,7 +64,7 @@ impl Start {
         Ok(start)
     }
 
-    /// Service Connect puts a container beside ours that the task definition does not have.
+    /// A service with Service Connect, which injects a container that is not in the task definition.
     fn web(&mut self) -> io::Result<()> {
         self.world.add_task_definition(web_definition(1, self.ports));
         let sidecar = "ecs-service-connect-x7kq2";
@@ -84,10 +84,10 @@ impl Start {
         Ok(())
     }
 
-    /// In an IPv6-only subnet.
+    /// A service in an IPv6-only subnet.
     fn search(&mut self) -> io::Result<()> {
         if !has_ipv6() {
-            self.expect("shop", "search", "left out: no ::1 on this machine", String::new(), vec![]);
+            self.expect("shop", "search", "skipped: no ::1 on this machine", String::new(), vec![]);
             return Ok(());
         }
         let port = self.ports.web;
@@ -107,7 +107,7 @@ impl Start {
         Ok(())
     }
 
-    /// A daemon on the EC2 instance, at the instance's own address and port.
+    /// A daemon on the EC2 instance in host mode, at the address and port of the instance.
     fn node(&mut self) -> io::Result<()> {
         let port = self.ports.node;
         let labels = [(PORT, &*port.to_string()), (JOB, "node")];
@@ -119,7 +119,7 @@ impl Start {
         Ok(())
     }
 
-    /// On the EC2 instance too; the host port was chosen when the container started.
+    /// A service on the EC2 instance in bridge mode, with a dynamic host port.
     fn api(&mut self) -> io::Result<()> {
         let labels = [(PORT, "8080"), (PATH, ACTUATOR), (JOB, "api")];
         self.world.add_task_definition(TaskDefinition::new("api", 7, "bridge").container("api", &labels));
@@ -131,15 +131,15 @@ impl Start {
         Ok(())
     }
 
-    /// Somebody wrote a port's name.
+    /// A service with the name of a port instead of its number.
     fn worker(&mut self) {
         let labels = [(PORT, "metrics")];
         self.world.add_task_definition(TaskDefinition::new("worker", 1, "awsvpc").container("worker", &labels));
         self.shop(Task::fargate("worker-a", "worker:1").group("service:worker").container("worker", "127.0.1.19"));
-        self.expect("shop", "worker", "Fargate, mislabelled", format!("{PORT}=metrics"), vec![]);
+        self.expect("shop", "worker", "Fargate, misconfigured", format!("{PORT}=metrics"), vec![]);
     }
 
-    /// Two ports of one container, in the other cluster.
+    /// A service in the other cluster, with two ports in one container.
     fn billing(&mut self) -> io::Result<()> {
         let label = format!("{},{}/jvm", self.ports.web, self.ports.jvm);
         let labels = [(PORT, label.as_str()), (JOB, "billing")];

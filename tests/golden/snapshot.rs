@@ -1,6 +1,6 @@
-//! From a simulated world straight to a snapshot, with neither HTTP nor the AWS SDK in between.
+//! Converts a simulated world directly to a snapshot, without HTTP and the AWS SDK.
 //!
-//! It shares nothing with `src/aws` on purpose: a mistake in the reading there must not be made here too.
+//! It shares no code with `src/aws` on purpose, so that a mistake in the conversion there is not repeated here.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,7 +17,7 @@ use ecs_discovery::inventory::{
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
 
-/// What a refresh without failures learns of a world, and the hosts of all container instances, needed or not.
+/// Returns the snapshot of a refresh without failures, with the hosts of all container instances, needed or not.
 pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
     let mut failures = Failures::default();
     let clusters: Vec<ClusterRef> = match clusters {
@@ -72,7 +72,7 @@ fn listed(world: &World, cluster: &simaws::Cluster) -> Vec<ListedTask> {
         task: match known.describe {
             Describe::Found => Fetched::Known(Arc::new(task(world, cluster, known))),
             Describe::Missing => Fetched::Gone(()),
-            Describe::Omitted => panic!("task {} makes the refresh fail: no matter of golden worlds", known.id),
+            Describe::Omitted => panic!("task {} makes the refresh fail, which golden worlds cannot express", known.id),
         },
     });
     listed.collect()
@@ -99,7 +99,7 @@ fn task(world: &World, cluster: &simaws::Cluster, task: &simaws::Task) -> Task {
     }
 }
 
-/// What meta labels say of a task.
+/// Returns the data of a task for meta labels.
 fn task_details(task: &simaws::Task) -> TaskDetails {
     let shared = |text: &Option<String>| text.as_deref().map(Shared::from);
     let subnet = task.attachments.iter().filter(|attachment| attachment["type"] == "ElasticNetworkInterface");
@@ -159,7 +159,7 @@ fn binding(row: &Value) -> Binding {
 }
 
 fn ports(port: &Value, range: &Value) -> RangeInclusive<u16> {
-    let one = |text: &str| text.parse().expect("golden worlds have ports in their bindings");
+    let one = |text: &str| text.parse().expect("bindings of golden worlds have valid ports");
     match range.as_str().map(|range| range.split_once('-').unwrap_or((range, range))) {
         Some((first, last)) => one(first)..=one(last),
         None => one(&port.to_string())..=one(&port.to_string()),
@@ -193,11 +193,11 @@ fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result
     }
     let instance = world.instances.iter().find(|instance| instance.instance_id == id).ok_or(NoHost::InstanceGone)?;
     let address = instance.private_ip_address.as_ref().or(instance.ipv6_address.as_ref()).ok_or(NoHost::NoAddress)?;
-    let address = address.parse().expect("golden worlds have addresses that are addresses");
+    let address = address.parse().expect("instances of golden worlds have valid addresses");
     Ok(Instance { address, details: Some(Arc::new(instance_details(instance))) })
 }
 
-/// What meta labels say of an instance.
+/// Returns the data of an instance for meta labels.
 fn instance_details(instance: &simaws::Instance) -> InstanceDetails {
     let shared = |text: &Option<String>| text.as_deref().map(Shared::from);
     InstanceDetails {

@@ -30,12 +30,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The user of the project's image.
 const UNPRIVILEGED_USER: u32 = 65_532;
 
-/// The environment variable with the flags, one a line, of a program that is played by a test.
-const FLAGS_OF_THE_STAND_IN: &str = "FLAGS_OF_THE_STAND_IN";
+/// The environment variable with the flags, one per line, for a test that runs in place of the program.
+const STAND_IN_FLAGS: &str = "STAND_IN_FLAGS";
 
-/// The flags for the test that plays the program; none where it is not run for that.
-pub(crate) fn flags_of_the_stand_in() -> Option<Vec<OsString>> {
-    let flags = std::env::var(FLAGS_OF_THE_STAND_IN).ok()?;
+/// Returns the flags of the program if this process runs in its place.
+pub(crate) fn stand_in_flags() -> Option<Vec<OsString>> {
+    let flags = std::env::var(STAND_IN_FLAGS).ok()?;
     Some(flags.lines().map(OsString::from).collect())
 }
 
@@ -148,8 +148,8 @@ impl Scene {
         self.user.insert((UNPRIVILEGED_USER, home)).0
     }
 
-    /// Lets a test of this test program play the program; it gets its flags from [`flags_of_the_stand_in`].
-    pub(crate) fn played_by(mut self, test: &'static str) -> Self {
+    /// Runs a test of this test binary in place of the program. The test gets the flags from [`stand_in_flags`].
+    pub(crate) fn with_stand_in(mut self, test: &'static str) -> Self {
         self.stand_in = Some(test);
         self
     }
@@ -170,7 +170,7 @@ impl Scene {
         let mut flags = vec![format!("-config.write-to={}", self.file.display())];
         flags.extend_from_slice(&self.flags);
         if let Some(test) = self.stand_in {
-            self.environment.insert(FLAGS_OF_THE_STAND_IN.into(), flags.join("\n").into());
+            self.environment.insert(STAND_IN_FLAGS.into(), flags.join("\n").into());
             flags = ["--exact", test, "--nocapture"].map(str::to_owned).into();
         }
         let copy = self.user.as_ref().map(|(_, home)| home.path().join("ecs-discovery").into_os_string());

@@ -1,7 +1,7 @@
 //! A panic costs a refresh: the program restarts discovery in the same process, and goes on serving targets.
 //!
-//! The real program has no panic to trigger, so a test plays it: the same `run`, with a source that panics while
-//! a file exists.
+//! The real program has no panic to trigger, so a test runs in its place: the same `run`, with a source that panics
+//! while a file exists.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use ecs_discovery::run::{connect, run_with};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fixtures::{fargate, on_fargate};
-use crate::harness::{Scene, Server, flags_of_the_stand_in, text, wait_until};
+use crate::harness::{Scene, Server, stand_in_flags, text, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 const TWO: &str = "10.0.0.2:9102";
@@ -24,15 +24,15 @@ const TWO: &str = "10.0.0.2:9102";
 /// While this file exists in the program's working directory, refreshes panic.
 const TRIGGER: &str = "panic";
 
-/// The test that plays the program when it is started as that.
-const PLAYER: &str = "panics::limited_run_ends_with_an_error";
+/// The test that runs in place of the program.
+const STAND_IN: &str = "panics::limited_run_ends_with_an_error";
 
 /// AWS, except that it panics on request.
 struct Panicking(Aws);
 
 impl Source for Panicking {
     async fn snapshot(&mut self) -> Snapshot {
-        assert!(!Path::new(TRIGGER).exists(), "as the test asks");
+        assert!(!Path::new(TRIGGER).exists(), "requested by the test");
         self.0.snapshot().await
     }
 }
@@ -41,24 +41,24 @@ async fn connect_panicking(config: &Config, observer: Arc<dyn Observer>) -> Resu
     connect(config, observer).await.map(Panicking)
 }
 
-/// Plays the program to its end.
-fn play(flags: Vec<OsString>) {
+/// Runs in place of the program, to its end.
+fn run_in_place_of_the_program(flags: Vec<OsString>) {
     let Ok(Parsed::Run(config)) = cli::parse(flags, |name| env::var_os(name)) else { panic!("flags to run with") };
     ecs_discovery::telemetry::init(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let ended = runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).unwrap();
         let shutdown = async {
             terminate.recv().await;
         };
         run_with(*config, shutdown, connect_panicking).await
     });
-    ended.unwrap();
+    result.unwrap();
 }
 
 /// Returns a scene with one task, and a program that panics on request.
 fn one_task() -> Scene {
-    Scene::of(fargate(1)).flag("-config.cluster=prod").played_by(PLAYER)
+    Scene::of(fargate(1)).flag("-config.cluster=prod").with_stand_in(STAND_IN)
 }
 
 fn trigger(scene: &Scene) -> PathBuf {
@@ -81,7 +81,7 @@ fn restarts_discovery_in_the_same_process_and_loses_no_targets() {
     assert_eq!(server.targets("/targets").len(), 1);
     assert_eq!(server.get("/").status, 200);
     let line = scene.wait_for_message("panic");
-    assert!(text(&line, "error").starts_with("as the test asks"), "{line}");
+    assert!(text(&line, "error").starts_with("requested by the test"), "{line}");
     fs::remove_file(trigger(&scene)).unwrap();
     scene.wait_for_refreshes(1);
     assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 1, "restored from the cache file");
@@ -115,7 +115,7 @@ fn waits_an_interval_before_it_calls_aws_again() {
     assert_eq!(server.get("/-/healthy").status, 200);
     let metrics = server.metrics();
     let timestamp = |name: &str| metrics.value(name).unwrap();
-    assert!(timestamp("last_refresh_timestamp_seconds") > 0.0, "the one that panicked");
+    assert!(timestamp("last_refresh_timestamp_seconds") > 0.0, "the refresh that panicked");
     assert_eq!(timestamp("last_successful_refresh_timestamp_seconds"), 0.0);
     assert_eq!(scene.aws.calls().total(), 0);
     scene.stop();
@@ -127,19 +127,19 @@ fn unhealthy_after_several_panics_without_a_finished_refresh() {
     let server = scene.serve();
     scene.wait_for_targets(&[ONE]);
     fs::write(trigger(&scene), "").unwrap();
-    wait_until("it is unhealthy", || server.get("/-/healthy").status == 503);
+    wait_until("unhealthy", || server.get("/-/healthy").status == 503);
     assert!(panics(server) >= Some(3.0));
     assert!(server.get("/-/healthy").body.contains("panicked"));
     assert_eq!(server.targets("/targets").len(), 1);
     fs::remove_file(trigger(&scene)).unwrap();
-    wait_until("it is healthy again", || server.get("/-/healthy").status == 200);
+    wait_until("healthy again", || server.get("/-/healthy").status == 200);
     scene.stop();
 }
 
 #[test]
 fn limited_run_ends_with_an_error() {
-    if let Some(flags) = flags_of_the_stand_in() {
-        return play(flags);
+    if let Some(flags) = stand_in_flags() {
+        return run_in_place_of_the_program(flags);
     }
     let mut scene = one_task().flag("-config.scrape-times=2");
     scene.start_and_wait_for(&[ONE]);

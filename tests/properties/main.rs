@@ -16,9 +16,9 @@ use snapshots::{rules, snapshot};
 proptest! {
     #[test]
     fn derive_ignores_input_order(snapshot in snapshot(), rules in rules(), seed: u64) {
-        let told = derive(&snapshot, &rules);
-        let told_otherwise = derive(&Shuffle(seed).snapshot(snapshot), &rules);
-        prop_assert_eq!(sorted(told), sorted(told_otherwise));
+        let derived = derive(&snapshot, &rules);
+        let shuffled = derive(&Shuffle(seed).snapshot(snapshot), &rules);
+        prop_assert_eq!(sorted(derived), sorted(shuffled));
     }
 
     #[test]
@@ -49,13 +49,13 @@ proptest! {
     }
 }
 
-/// The list of unknown containers is looked up and not shown: its order says nothing.
+/// Sorts the unknown containers, whose order has no meaning: the list is only searched, never shown.
 fn sorted(mut derived: Derived) -> Derived {
     derived.unknown.sort_by_key(|unknown| (unknown.task.clone(), unknown.container.clone(), unknown.failure));
     derived
 }
 
-/// The tasks and containers of which something is said; no container: of the whole task.
+/// Returns the tasks and containers that are accounted for; `None` for a whole task.
 fn accounted(derived: &Derived) -> HashSet<(String, Option<String>)> {
     let label = |group: &TargetGroup, name| group.labels.get(name).map(String::from);
     let targets =
@@ -66,7 +66,7 @@ fn accounted(derived: &Derived) -> HashSet<(String, Option<String>)> {
     targets.chain(skipped).chain(unknown).collect()
 }
 
-/// Puts every list of a snapshot into another order.
+/// Shuffles every list of a snapshot.
 struct Shuffle(u64);
 
 impl Shuffle {
@@ -97,7 +97,7 @@ impl Shuffle {
         }
     }
 
-    /// Fisher and Yates, with the linear congruential generator of Knuth's MMIX.
+    /// Fisher–Yates shuffle with the linear congruential generator of Knuth's MMIX.
     fn list<T>(&mut self, list: &mut [T]) {
         for last in (1..list.len()).rev() {
             self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,4 +1,4 @@
-//! Snapshots with holes, clashes and nonsense in them, as proptest strategies.
+//! Proptest strategies for snapshots with missing, conflicting and invalid data.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn failure(code: &str) -> Failure {
     Failure { operation, cluster: None, code, message: String::new(), request_id: None, calls: 1, transient: true }
 }
 
-/// Two failures to choose from.
+/// Returns two failures to choose from.
 fn failures() -> (Failures, [FailureId; 2]) {
     let mut failures = Failures::default();
     let ids = ["A", "B"].map(|code| failures.record(failure(code)));
@@ -42,12 +42,12 @@ fn fetched<T: std::fmt::Debug + Clone, G: std::fmt::Debug + Clone>(
     ]
 }
 
-/// The task definitions that ECS describes, and one that it does not.
+/// The task definitions that ECS describes, and a daemon task definition, which it does not.
 const DEFINITIONS: [&str; 3] = ["task-definition/a:1", "task-definition/b:1", "task-definition/b:2"];
 const DAEMON: &str = "daemon-task-definition/d:1";
 const INSTANCES: [&str; 2] = ["container-instance/c0/1", "container-instance/c0/2"];
 
-/// What a refresh may learn, and a bit more: what tasks name need not be there.
+/// Generates snapshots. What tasks refer to may be missing, unlike in a real refresh.
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let definitions = vec(fetched(definition().prop_map(Arc::new), Just(())), 2..=DEFINITIONS.len());
     let hosts = vec(fetched(any::<IpAddr>().prop_map(Instance::from), no_host()), 1..=INSTANCES.len());
@@ -66,7 +66,7 @@ fn arn(resource: &str) -> String {
     format!("{ACCOUNT}:{resource}")
 }
 
-/// Gives every task an ARN of its own: AWS's are unique.
+/// Gives every task a unique ARN, as AWS does.
 fn numbered(clusters: Vec<Result<Vec<Fetched<Task>>, FailureId>>) -> Vec<ClusterTasks> {
     let numbered = clusters.into_iter().enumerate().map(|(cluster, tasks)| ClusterTasks {
         cluster: format!("c{cluster}").as_str().into(),
@@ -136,7 +136,7 @@ fn name() -> impl Strategy<Value = &'static str> {
     prop_oneof![6 => Just("app"), 3 => Just("proxy"), 1 => Just("")]
 }
 
-/// A container at its task's network interface, which is the same for all of them, and shown at some.
+/// Returns a container with the addresses of its task's network interface, which some containers report.
 fn at(container: Container, (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>), shown: bool) -> Container {
     if shown { Container { ipv4, ipv6, ..container } } else { container }
 }
@@ -214,7 +214,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[0-9a-z:/ ,.\\[\\]-]{0,8}"]
 }
 
-/// Settings whose docker labels the snapshots have.
+/// Generates rules for docker labels that occur in the snapshots.
 pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let filter = option::weighted(0.2, option::of(text()));
     let filter = filter.prop_map(|value| value.map(|value| LabelFilter { name: "OTHER".into(), value }));
