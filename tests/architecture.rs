@@ -116,7 +116,10 @@ fn defining_module(path: &[String], modules: &BTreeMap<ModulePath, Module>) -> M
         let named = exports.iter().find(|(exported, _)| exported == name && name != "*").map(|(_, path)| path.clone());
         named.or_else(|| {
             let globs = exports.iter().filter(|(exported, _)| exported == "*").map(|(_, path)| &path[..path.len() - 1]);
-            globs.filter(|glob| defines(&modules[*glob].file, name)).map(|glob| [glob, &[name.clone()]].concat()).next()
+            globs
+                .filter(|glob| defines(&modules[*glob].file, name))
+                .map(|glob| [glob, std::slice::from_ref(name)].concat())
+                .next()
         })
     });
     match exported {
@@ -198,7 +201,7 @@ fn visit(
     path: &mut Vec<ModulePath>,
 ) -> Option<Vec<ModulePath>> {
     if let Some(at) = path.iter().position(|known| known == module) {
-        return Some([&path[at..], &[module.clone()]].concat());
+        return Some([&path[at..], std::slice::from_ref(module)].concat());
     }
     if done.contains(module) {
         return None;
