@@ -86,7 +86,7 @@ def test_prometheus_scrapes_what_it_scrapes_on_ecs_and_sends_nothing():
     here = (ECS / shown["file"]).read_text()
     on_ecs = yaml.safe_load((ECS / "prometheus.yml").read_text())
     del on_ecs["remote_write"], on_ecs["global"]["external_labels"]
-    assert yaml.safe_load(here.replace("ecs-discovery:9779", "127.0.0.1:9779")) == on_ecs
+    assert yaml.safe_load(here.replace("ecs-discovery:10779", "127.0.0.1:10779")) == on_ecs
 
 
 def test_promtool_accepts_its_prometheus_file(promtool):
@@ -104,7 +104,7 @@ def environment(services, account, at, tmp_path):
     shell = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     said = services["ecs-discovery"]["environment"]
     given = {name: shell.get(name) if text is None else at(text, AWS_REGION=REGION) for name, text in said.items()}
-    given["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"] = given["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"].replace("9779", free_port())
+    given["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"] = given["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"].replace("10779", free_port())
     given = {name: text for name, text in given.items() if text is not None}
     return bare_environment(tmp_path, AWS_ENDPOINT_URL=account.endpoint, **given)
 

@@ -417,7 +417,7 @@ def ours(programs, directory):
         program.exit_code()
         aws.stop()
         # The port is the task definition's there, and the kernel's choice here.
-        said.append(re.sub(r"(?<=message=listening address=127\.0\.0\.1:)\d+", "9779", program.said()))
+        said.append(re.sub(r"(?<=message=listening address=127\.0\.0\.1:)\d+", "10779", program.said()))
     binary = programs["ECS_DISCOVERY_BIN"]
     nowhere = {"AWS_EC2_METADATA_DISABLED": "true"}
     dead = "http://127.0.0.1:9"

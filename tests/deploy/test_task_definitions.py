@@ -145,7 +145,7 @@ def test_the_sidecar_is_started_as_the_guide_does_and_asked_for_its_health(file)
     assert sidecar["command"] == ["-config.cluster=prod", "-config.write-to=/output/ecs_file_sd.yml"]
     assert sidecar["healthCheck"]["command"] == ["CMD", "/bin/ecs-discovery", "-healthcheck"]
     # Loopback: its pages have no login, and the containers of the task share it.
-    assert sidecar["environment"] == [{"name": "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "value": "127.0.0.1:9779"}]
+    assert sidecar["environment"] == [{"name": "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "value": "127.0.0.1:10779"}]
 
 
 @STACK

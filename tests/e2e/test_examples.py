@@ -90,9 +90,9 @@ def test_the_relabelling_example_with_real_addresses(
     until("the file is there", sd_file.exists)
     address = elsewhere.web().removeprefix("http://")
     text = (EXAMPLES / "relabel.yml").read_text()
-    assert text.count("ecs-discovery.internal:9779") == 2
+    assert text.count("ecs-discovery.internal:10779") == 2
     config = sd_file.with_name("prometheus.yml")  # the file and the rules are named relative to it
-    config.write_text(text.replace("ecs-discovery.internal:9779", address))
+    config.write_text(text.replace("ecs-discovery.internal:10779", address))
     shutil.copy(EXAMPLES / "alerts.yml", config.parent)
     promtool("check", "config", config)
 

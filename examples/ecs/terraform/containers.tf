@@ -74,7 +74,7 @@ locals {
       memory                 = 128
       command                = ["-config.cluster=${var.cluster_name}", "-config.write-to=/output/ecs_file_sd.yml"]
       environment = [
-        { name = "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", value = "127.0.0.1:9779" },
+        { name = "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", value = "127.0.0.1:10779" },
       ]
       healthCheck = {
         command     = ["CMD", "/bin/ecs-discovery", "-healthcheck"]

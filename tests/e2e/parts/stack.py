@@ -86,7 +86,7 @@ class Stack:
         self.gate = Gate(token, self.receiver.url, directory)
         self._own_address = _free_address()
         values = VALUES | {
-            "ASCENT_HOST": self.gate.host, "127.0.0.1:9090": self._own_address, "127.0.0.1:9779": _free_address(),
+            "ASCENT_HOST": self.gate.host, "127.0.0.1:9090": self._own_address, "127.0.0.1:10779": _free_address(),
         }
         images = {"config": self._config, "ecs-discovery": self._ecs_discovery, "prometheus": self._prometheus}
         definition = example("task-definition.json", values)
