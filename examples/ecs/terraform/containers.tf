@@ -1,4 +1,4 @@
-# task-definition.json, container by container. ../README.md says why each is as it is.
+# The containers of task-definition.json. ../README.md explains the choices.
 
 locals {
   to_cloudwatch = {
