@@ -1,29 +1,27 @@
-# ecs-discovery in an image of its own: one static binary, CA certificates, and nothing else.
+# The image of ecs-discovery: one static binary, CA certificates, and nothing else.
 #
 #   docker build -t ecs-discovery .
 #
-# amd64 and arm64, each built on its own kind: natively, or under emulation by
-# `docker buildx build --platform linux/arm64 .`. Nothing here needs BuildKit: Docker's classic builder
-# and buildah will do. Compiling aws-sdk-ec2 takes about 7 GB of memory.
-# tests/image builds it and tries it out.
+# Builds for amd64 and arm64, natively or under emulation (`docker buildx build --platform linux/arm64 .`). BuildKit is
+# not needed: Docker's classic builder and buildah also work. Compiling aws-sdk-ec2 takes about 7 GB of memory.
+# tests/image builds and tests this image.
 
-# At least the rust-version of Cargo.toml. The slim image brings what ring (the cryptography
-# of TLS) and the linker need, gcc and libc6-dev, and CA certificates.
-FROM rust:1.95-slim-bookworm AS build
+# The exact version in rust-toolchain.toml, and at least the rust-version in Cargo.toml. The slim image has what ring (the
+# cryptography of TLS) and the linker need, gcc and libc6-dev, as well as CA certificates.
+FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 
-# Static, so that the final stage needs no C library. The flag takes a --target, although that is this
-# very machine's: without one it would reach build scripts and procedural macros too, and the latter
-# cannot be static. rustc is asked for it, because only BuildKit sets TARGETARCH.
-# A static glibc resolves names from /etc/hosts and by DNS without any file of its own: both services are
-# in libc.a since 2.34, and they are the default where there is no nsswitch.conf.
-# Packed relative relocations (RELR) take off a fifteenth of the binary. Here the program brings its own C library,
-# which reads them; elsewhere a glibc before 2.36 would refuse to start it.
+# A static binary, so that the final stage needs no C library. Because of this flag cargo needs an explicit --target,
+# although it is the host's: without it the flag would also apply to build scripts and to procedural macros, which cannot
+# be static. The target comes from rustc because only BuildKit sets TARGETARCH.
+# A static glibc resolves names from /etc/hosts and by DNS without further files: since 2.34 both services are in libc.a,
+# and they are the default if there is no nsswitch.conf.
+# Packed relative relocations (RELR) make the binary 7 % smaller. The static libc, glibc 2.36, supports them.
 ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 
-# The dependencies, in a layer that only a change to a manifest or to the lock file builds anew.
-# Empty sources stand in for ours. The other members are only for tests: cargo wants to see their manifests
-# and a source file, but downloads and compiles nothing for them.
+# The dependencies, in a layer that is rebuilt only when a manifest or the lock file changes. Empty sources stand in for
+# ours. The other workspace members are only for tests: cargo needs their manifests and one source file, but downloads
+# and compiles nothing for them.
 COPY Cargo.toml Cargo.lock ./
 COPY tests/benches/Cargo.toml tests/benches/
 COPY tests/simaws/Cargo.toml tests/simaws/
@@ -33,9 +31,9 @@ RUN mkdir -p src tests/simaws/src \
  && cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
         --target "$(rustc --print host-tuple)"
 
-# The program. Cargo goes by modification times, and COPY keeps those of the working copy, which are
-# older than the empty sources built above: without the touch the empty program would pass as fresh.
-# REVISION is what the metric build_info shows: --build-arg REVISION="$(git rev-parse --short HEAD)".
+# The program. The touch is needed because cargo compares modification times, and COPY keeps those of the working copy,
+# which are older than the empty sources above: cargo would take the empty program for up to date.
+# REVISION is shown by the metric build_info: --build-arg REVISION="$(git rev-parse --short HEAD)".
 ARG REVISION=unknown
 COPY src src
 RUN touch src/lib.rs src/main.rs \
@@ -43,12 +41,12 @@ RUN touch src/lib.rs src/main.rs \
     cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
         --target "$(rustc --print host-tuple)"
 
-# The final root, file by file.
-# - The binary's second name is where the original's image has it, for task definitions that name it.
-# - `user: "0"` and `user: "root"` both work: the latter needs a line in passwd.
-# - The home directory is only a place to mount ~/.aws at when trying things on a laptop.
-# - No /tmp: the program's temporary file is beside the file it replaces, as rename(2) needs it.
-# - No time zones: nothing shows local time.
+# The root file system of the final stage.
+# - The second name of the binary is its path in the original image, for task definitions that use it.
+# - `user: "0"` and `user: "root"` both work: the latter needs an entry in passwd.
+# - The home directory exists only as a mount point for ~/.aws in local tests.
+# - No /tmp: the program creates its temporary file next to the file it replaces, as rename(2) requires.
+# - No time zone data: nothing shows local time.
 WORKDIR /final
 RUN mkdir -p rootfs/bin rootfs/etc/ssl/certs output \
  && cp "/src/target/$(rustc --print host-tuple)/release/ecs-discovery" rootfs/bin/ \
@@ -59,7 +57,7 @@ RUN mkdir -p rootfs/bin rootfs/etc/ssl/certs output \
  && printf '%s\n' 'root:x:0:' 'nonroot:x:65532:' > rootfs/etc/group
 
 FROM scratch
-# Whoever publishes adds version, revision and source with --label: only they know them.
+# The publisher adds version, revision and source with --label.
 LABEL org.opencontainers.image.title="ecs-discovery" \
       org.opencontainers.image.description="Finds the containers on Amazon ECS that export metrics and keeps a Prometheus file_sd file of them" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -67,15 +65,15 @@ LABEL org.opencontainers.image.title="ecs-discovery" \
 COPY --from=build /final/rootfs/ /
 COPY --from=build --chown=65532:65532 /final/output /output
 
-# A volume mounted at exactly this path takes over the directory's owner; one mounted anywhere else
-# belongs to root, and the program, which does not run as root, cannot write to it (ECS: "bind
-# mounts" in the task definition, with no host path). Nothing may follow that writes to /output.
+# A volume mounted at exactly this path gets the owner of this directory. A volume mounted anywhere else belongs to root,
+# and the program, which does not run as root, cannot write to it. (On ECS: a "bind mount" in the task definition, without
+# a host path.) No later instruction may write to /output.
 VOLUME ["/output"]
 
-# By number, so that an orchestrator can tell that it isn't root. The number is distroless's nonroot.
+# Numeric, so that an orchestrator can verify that it is not root. 65532 is distroless's nonroot.
 USER 65532:65532
 
-# The flags are the container's `command`, as with the original. No WORKDIR, because a relative
-# -config.write-to counted from / there as well. No ENV AWS_REGION: ECS agents leave the region unset
-# where an image sets it. No HEALTHCHECK: ECS ignores it and takes the task definition's.
+# The container's `command` holds the flags, as with the original. No WORKDIR: a relative -config.write-to is relative to
+# / in the original image too. No ENV AWS_REGION: ECS agents do not set the region if the image sets it. No HEALTHCHECK:
+# ECS ignores it and uses the one of the task definition.
 ENTRYPOINT ["/bin/ecs-discovery"]

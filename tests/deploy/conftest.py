@@ -1,4 +1,4 @@
-"""The parts of tests/e2e are these tests' parts too; here are the programs that judge the files."""
+"""Fixtures, on top of the programs and services in tests/e2e/parts."""
 
 import os
 import subprocess
@@ -8,29 +8,29 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-pytest.register_assert_rewrite("parts", "examples")
+pytest.register_assert_rewrite("parts", "examples", "guide")
 
 from parts import prometheus as stock  # noqa: E402
-from parts.account import TESTING  # noqa: E402
+from parts.account import TEST_KEYS  # noqa: E402
 from parts.discovery import Discovery  # noqa: E402
 from parts.moto import Moto  # noqa: E402
-from parts.process import forget_settings  # noqa: E402
+from parts.process import clear_settings  # noqa: E402
 from simaws import SimAws  # noqa: E402
 
 PROMETHEUS_PROGRAMS = stock.installed()
 
 
 def pytest_configure(config):
-    """No silent skip: without what it needs the suite does not start."""
+    """Fails the whole run, instead of skipping tests, if a program is missing."""
     config.programs = {}
     for variable in ("ECS_DISCOVERY_BIN", "SIMAWS_BIN"):
         binary = os.environ.get(variable, "")
         if not os.access(binary, os.X_OK):
-            raise pytest.UsageError(f"{variable} must name a program built here, not {binary!r}; see tests/run")
+            raise pytest.UsageError(f"{variable} must be a program built here, not {binary!r}; see tests/run")
         config.programs[variable] = Path(binary).resolve()
     if not PROMETHEUS_PROGRAMS:
-        raise pytest.UsageError("no prometheus with promtool found; `tests/run deploy` gets one from Debian")
-    forget_settings()
+        raise pytest.UsageError("prometheus and promtool not found; `tests/run deploy` unpacks them from Debian")
+    clear_settings()
 
 
 def pytest_report_header():
@@ -46,7 +46,7 @@ def moto_server(tmp_path_factory):
 
 @pytest.fixture
 def moto(moto_server):
-    """An empty AWS."""
+    """The shared moto server, emptied."""
     moto_server.reset()
     return moto_server
 
@@ -55,16 +55,16 @@ def moto(moto_server):
 def promtool(request):
     def run(*arguments):
         argv = [request.param.promtool, *arguments]
-        ran = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     return run
 
 
 @pytest.fixture
 def simaws(request, tmp_path):
-    """simaws(world) is an AWS that has this world and counts its calls."""
+    """simaws(world) starts a simulated AWS with this world, which counts calls."""
     started = []
 
     def start(world):
@@ -78,15 +78,15 @@ def simaws(request, tmp_path):
 
 @pytest.fixture
 def discover_once(request, tmp_path):
-    """One refresh of the real program; gives the file that it wrote."""
+    """discover_once(endpoint, "-config.…") runs one refresh of the real program and returns the file."""
     started = []
 
     def run(endpoint, *flags):
         file = tmp_path / "ecs_file_sd.yml"
-        how = (file, tmp_path, endpoint, TESTING)
-        program = Discovery(request.config.programs["ECS_DISCOVERY_BIN"], ["-config.scrape-times=1", *flags], *how)
+        binary = request.config.programs["ECS_DISCOVERY_BIN"]
+        program = Discovery(binary, ["-config.scrape-times=1", *flags], file, tmp_path, endpoint, TEST_KEYS)
         started.append(program)
-        assert program.exit_code() == 0, program.said()
+        assert program.exit_code() == 0, program.log()
         return file
 
     yield run

@@ -1,4 +1,4 @@
-"""The files under examples/ecs, as a person fills them in."""
+"""The files in examples/ecs, with their placeholders replaced."""
 
 import json
 import re
@@ -9,19 +9,19 @@ TASKS = sorted(ECS.glob("task-definition*.json"))
 APPS = sorted(ECS.glob("app-task-definition*.json"))
 POLICIES = sorted(ECS.glob("iam/[!t]*.json"))
 TRUSTS = sorted(ECS.glob("iam/trust-*.json"))
-TO_FILL_IN = [*TASKS, *APPS, *POLICIES, *TRUSTS, ECS / "prometheus.yml"]
+WITH_PLACEHOLDERS = [*TASKS, *APPS, *POLICIES, *TRUSTS, ECS / "prometheus.yml"]
 
 ROW = re.compile(r"^\| `([A-Z_]+)` \| .* \| `(.+)` \|$", re.MULTILINE)
 
 
 def placeholders():
-    """The table of the README: a placeholder and its example."""
+    """Returns the table of placeholders in the README: placeholder to example."""
     section = (ECS / "README.md").read_text().split("\n## Placeholders\n")[1].split("\n## ")[0]
     return dict(ROW.findall(section))
 
 
 def filled_in(file):
-    """The text with the examples of the table, put in as the README says."""
+    """Returns the file's text with the examples from the table as values."""
     text = file.read_text()
     for placeholder, value in placeholders().items():
         text = re.sub(rf"\b{placeholder}\b", value, text)
@@ -37,6 +37,6 @@ def containers(file):
 
 
 def actions(policy):
-    """What a policy allows."""
+    """Returns the actions that a policy allows."""
     listed = [statement["Action"] for statement in policy["Statement"]]
     return {action for each in listed for action in ([each] if isinstance(each, str) else each)}

@@ -1,7 +1,7 @@
-"""A CloudFormation template as CloudFormation reads it: references resolved, and members named as the API names them.
+"""Evaluates a CloudFormation template: resolves references, and names members as in the API.
 
-moto creates stacks, but of an ECS task definition and service it keeps little, and renames the keys of maps. What
-would be sent to ECS is therefore worked out here, and sent.
+moto creates stacks, but drops most properties of ECS task definitions and services, and renames map keys. Therefore the
+tests compute the requests that CloudFormation would send to ECS, and send them themselves.
 """
 
 import re
@@ -14,7 +14,7 @@ class Template:
         self.document = cfn_yaml.load(str(file))
 
     def properties(self, resource, names, attributes):
-        """names: what Ref gives; attributes: what Fn::GetAtt gives, by "Resource.Attribute"."""
+        """Evaluates a resource. names: values of Ref; attributes: values of Fn::GetAtt by "Resource.Attribute"."""
         return _Resolver(self.document.get("Conditions", {}), names, attributes).resolve(
             self.document["Resources"][resource]["Properties"]
         )
@@ -57,7 +57,7 @@ class _Resolver:
 
 
 def as_api(shape, value):
-    """The value as botocore's shape has it. Members begin with a small letter there; keys of maps are their owner's."""
+    """Renames members for botocore's shape, where they begin with a lower-case letter; map keys stay unchanged."""
     if shape.type_name == "structure":
         named = {key[0].lower() + key[1:]: inner for key, inner in value.items()}
         return {key: as_api(shape.members[key], inner) for key, inner in named.items()}

@@ -1,7 +1,7 @@
-"""A Terraform module, evaluated by Terraform itself, without the provider that no package registry has.
+"""Evaluates a Terraform module with Terraform, but without the AWS provider, which is not on any package registry.
 
-The module's resources and data sources become local values under names of their own, so that every variable, function,
-reference and validation is Terraform's to judge; the few attributes that only AWS knows are made up here.
+Resources and data sources become local values, so that Terraform itself evaluates variables, functions, references and
+validations. The few attributes that only AWS knows get fixed values.
 """
 
 import json
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import hcl2
 from hcl2 import SerializationOptions
-from parts.process import bare_environment
+from parts.process import clean_environment
 
-# What only AWS knows, as expressions; {name} is the argument's expression.
-ANSWERS = {
+# Attributes that only AWS knows, as expressions; {name} is the expression of that argument.
+ATTRIBUTES = {
     "aws_iam_role": {"arn": 'format("arn:aws:iam::123456789012:role/%s", {name})'},
     "aws_cloudwatch_log_group": {"arn": 'format("arn:aws:logs:eu-west-1:123456789012:log-group:%s", {name})'},
     "aws_security_group": {"id": 'format("sg-of-%s", {name})'},
@@ -28,31 +28,32 @@ DATA = {
     "aws_region": {"region": '"eu-west-1"'},
 }
 WITHOUT_COMMENTS = SerializationOptions(with_comments=False)
-MARK = "__is_block__"  # the parser's
+MARK = "__is_block__"  # set by the parser
 REFERENCE = re.compile(r"\b(data\.)?(aws_\w+)\.(\w+)\b")
 
 
 def programs():
-    """Version to program: Terraform as it is on this machine, if it is, and the one of the requirements."""
+    """Returns the Terraform programs by version: the machine's, if any, and that of requirements.txt."""
     found = []
     on_path = shutil.which("terraform")
-    if on_path and Path(on_path).parent != Path(sys.prefix, "bin"):  # there the package has a script that adds a line
+    # In the virtual environment it would be the package's wrapper script, which prints an extra line.
+    if on_path and Path(on_path).parent != Path(sys.prefix, "bin"):
         found.append(Path(on_path))
     packaged = Path(sys.prefix, "lib", "terraform_linux")
     if packaged.exists():
-        packaged.chmod(0o755)  # the package has forgotten to
+        packaged.chmod(0o755)  # the package lacks the mode
         found.append(packaged)
     return {_version(program): program for program in found}
 
 
 def _version(program):
-    said = subprocess.check_output([program, "version"], text=True, env=environment("/nonexistent"))
-    return re.search(r"v(\d+\.\d+\.\d+)", said)[1]
+    output = subprocess.check_output([program, "version"], text=True, env=environment("/nonexistent"))
+    return re.search(r"v(\d+\.\d+\.\d+)", output)[1]
 
 
 def environment(home):
-    """Without the settings of whoever runs the tests, and without a question for a newer Terraform."""
-    return bare_environment(home, CHECKPOINT_DISABLE="1", TF_IN_AUTOMATION="1")
+    """Returns an environment without the user's settings and without the check for a newer Terraform."""
+    return clean_environment(home, CHECKPOINT_DISABLE="1", TF_IN_AUTOMATION="1")
 
 
 class Module:
@@ -64,25 +65,25 @@ class Module:
                     self.parsed.setdefault(kind, []).extend(blocks)
 
     def blocks(self, kind):
-        """Blocks with labels, by those: ("aws_iam_role", "task"), or ("name",)."""
+        """Returns labelled blocks by their labels: ("aws_iam_role", "task"), or ("name",)."""
         return {labels: body for block in self.parsed.get(kind, []) for labels, body in _labelled(block)}
 
     def evaluate(self, program, directory, variables):
-        """What Terraform makes of it: outputs, and every resource's arguments. Raises ValueError with what it says."""
+        """Returns outputs and the arguments of every resource. Raises ValueError with Terraform's error."""
         (directory / "module.tf").write_text(self._without_provider())
         (directory / "terraform.tfvars.json").write_text(json.dumps(variables))
         self._run(program, directory, "apply", "-auto-approve", "-no-color", "-input=false")
-        answered = json.loads(self._run(program, directory, "output", "-json"))
-        outputs = {name: output["value"] for name, output in answered.items()}
+        printed = json.loads(self._run(program, directory, "output", "-json"))
+        outputs = {name: output["value"] for name, output in printed.items()}
         return outputs, outputs.pop("resources")
 
     @staticmethod
     def _run(program, directory, *arguments):
         argv, env = [program, *arguments], environment(directory)
-        ran = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=120)
-        if ran.returncode:
-            raise ValueError(ran.stderr)
-        return ran.stdout
+        done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise ValueError(done.stderr)
+        return done.stdout
 
     def _without_provider(self):
         local = {name: value for block in self.parsed["locals"] for name, value in _arguments(block).items()}
@@ -90,8 +91,8 @@ class Module:
             local[f"{kind}__{name}"] = DATA[kind]
         for (kind, name), body in self.blocks("resource").items():
             arguments = {key: _expression(value) for key, value in body.items()}
-            answers = {key: f"${{{text.format(**arguments)}}}" for key, text in ANSWERS.get(kind, {}).items()}
-            local[f"{kind}__{name}"] = body | answers
+            attributes = {key: f"${{{text.format(**arguments)}}}" for key, text in ATTRIBUTES.get(kind, {}).items()}
+            local[f"{kind}__{name}"] = body | attributes
         resources = {f'"{kind}.{name}"': f"${{local.{kind}__{name}}}" for kind, name in self.blocks("resource")}
         lines = [
             *(f'variable "{name}" {_block(body)}' for (name,), body in self.blocks("variable").items()),
@@ -103,7 +104,7 @@ class Module:
 
 
 def blocks_in(body):
-    """The blocks inside of one: names to lists of bodies."""
+    """Returns the nested blocks of a body: names to lists of bodies."""
     return {
         name: [_arguments(each) for each in value] for name, value in body.items()
         if isinstance(value, list) and any(isinstance(each, dict) and MARK in each for each in value)
@@ -111,7 +112,7 @@ def blocks_in(body):
 
 
 def _labelled(block, labels=()):
-    """The parser nests labels as keys in quotes, down to the body with its mark."""
+    """Yields labels and body of a block, which the parser nests as quoted keys down to the marked body."""
     if MARK in block:
         yield labels, _arguments(block)
     else:
@@ -124,7 +125,7 @@ def _arguments(body):
 
 
 def _block(body):
-    """A block's inside as source text."""
+    """Returns the body of a block as source text."""
     blocks = blocks_in(body)
     lines = [f"{key} = {_expression(value)}" for key, value in body.items() if key not in blocks]
     lines += [f"{name} {_block(each)}" for name, bodies in blocks.items() for each in bodies]
@@ -132,7 +133,7 @@ def _block(body):
 
 
 def _expression(value):
-    """The parser's value as source text: strings have kept their quotes, and expressions are in ${}."""
+    """Returns a value as source text; in the parser's values strings have quotes, and expressions are in ${}."""
     if isinstance(value, dict):
         return "{\n" + "\n".join(f"{key} = {_expression(inner)}" for key, inner in _arguments(value).items()) + "\n}"
     if isinstance(value, list):

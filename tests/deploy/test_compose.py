@@ -1,4 +1,4 @@
-"""compose.yaml: what Compose reads, and what the two programs make of it."""
+"""compose.yaml: its schema, its settings, and the two programs started with them."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ import yaml
 from examples import ECS, containers, placeholders
 from parts import sd_file
 from parts.account import REGION, Account, docker_labels
-from parts.process import Process, bare_environment
+from parts.process import Process, clean_environment
 from parts.wait import until
 
 # ${NAME}, ${NAME:-default} and ${NAME:?message}, as the Compose specification has them.
@@ -27,7 +27,7 @@ def services():
 
 @pytest.fixture
 def at(tmp_path):
-    """The text as a user's shell has it interpolated, with /output in a directory of the test's own."""
+    """at(text, NAME=value) interpolates variables like Compose, and replaces /output by a temporary directory."""
     def interpolated(text, **variables):
         text = VARIABLE.sub(lambda found: variables.get(found["name"]) or found["rest"], text)
         return text.replace("/output", str(tmp_path))
@@ -35,25 +35,25 @@ def at(tmp_path):
     return interpolated
 
 
-def test_compose_accepts_it():
+def test_compose_file_matches_the_schema():
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", FILE]
     subprocess.run(check, check=True)
 
 
-def test_what_a_user_has_to_give_is_the_cluster_and_the_region():
+def test_only_cluster_and_region_are_required():
     variables = list(VARIABLE.finditer(FILE.read_text()))
     assert {each["name"] for each in variables if each["kind"] == "?"} == {"CLUSTER", "AWS_REGION"}
     assert {each["name"]: each["rest"] for each in variables if each["kind"] != "?"} == {"IMAGE": "ecs-discovery"}
 
 
-def test_credentials_come_from_the_shell_alone(services):
+def test_credentials_come_only_from_the_shell(services):
     environment = services["ecs-discovery"]["environment"]
     credentials = {name for name in environment if name.startswith("AWS_")} - {"AWS_REGION"}
     assert credentials == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
     assert {environment[name] for name in credentials} == {None}
 
 
-def test_only_the_sidecar_writes_the_shared_volume_at_the_path_that_the_image_made_its_own(services):
+def test_only_the_sidecar_can_write_its_volume_which_is_at_the_path_of_the_image(services):
     mounted = {name: [volume.split(":") for volume in service["volumes"]] for name, service in services.items()}
     assert mounted["ecs-discovery"] == [["ecs-discovery", "/output"]]
     assert ["ecs-discovery", "/output", "ro"] in mounted["prometheus"]
@@ -63,15 +63,16 @@ def test_only_the_sidecar_writes_the_shared_volume_at_the_path_that_the_image_ma
 
 
 @pytest.mark.parametrize("name", ["ecs-discovery", "prometheus"])
-def test_a_container_can_do_no_more_than_it_must(services, name):
+def test_containers_have_least_privileges(services, name):
     service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert all(port.startswith("127.0.0.1:") for port in service["ports"]), "no login: for this machine only"
+    # The pages have no login, so only this machine may reach them.
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-def test_the_programs_are_started_as_on_ecs(services, at):
+def test_programs_get_the_same_commands_as_on_ecs(services, at):
     on_ecs = containers(ECS / "task-definition.json")
     cluster = placeholders()["CLUSTER_NAME"]
     for name, service in services.items():
@@ -81,15 +82,15 @@ def test_the_programs_are_started_as_on_ecs(services, at):
     assert services["ecs-discovery"]["healthcheck"]["test"] == on_ecs["ecs-discovery"]["healthCheck"]["command"]
 
 
-def test_prometheus_scrapes_what_it_scrapes_on_ecs_and_sends_nothing():
-    [shown] = yaml.safe_load(FILE.read_text())["configs"].values()
-    here = (ECS / shown["file"]).read_text()
+def test_prometheus_has_the_scrape_jobs_of_ecs_and_no_remote_write():
+    [config] = yaml.safe_load(FILE.read_text())["configs"].values()
+    local = (ECS / config["file"]).read_text()
     on_ecs = yaml.safe_load((ECS / "prometheus.yml").read_text())
     del on_ecs["remote_write"], on_ecs["global"]["external_labels"]
-    assert yaml.safe_load(here.replace("ecs-discovery:9779", "127.0.0.1:9779")) == on_ecs
+    assert yaml.safe_load(local.replace("ecs-discovery:10779", "127.0.0.1:10779")) == on_ecs
 
 
-def test_promtool_accepts_its_prometheus_file(promtool):
+def test_promtool_accepts_the_prometheus_file(promtool):
     promtool("check", "config", ECS / "compose-prometheus.yml")
 
 
@@ -100,26 +101,27 @@ def account(moto):
 
 @pytest.fixture
 def environment(services, account, at, tmp_path):
-    """What the sidecar has in Compose, on a port that is free here."""
+    """The environment that the sidecar gets from Compose, with a free port."""
     shell = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-    said = services["ecs-discovery"]["environment"]
-    given = {name: shell.get(name) if text is None else at(text, AWS_REGION=REGION) for name, text in said.items()}
-    given["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"] = given["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"].replace("9779", free_port())
-    given = {name: text for name, text in given.items() if text is not None}
-    return bare_environment(tmp_path, AWS_ENDPOINT_URL=account.endpoint, **given)
+    defined = services["ecs-discovery"]["environment"]
+    passed_on = {name: shell[name] for name, text in defined.items() if text is None and name in shell}
+    set_here = {name: at(text, AWS_REGION=REGION) for name, text in defined.items() if text is not None}
+    address = "ECS_DISCOVERY_WEB_LISTEN_ADDRESS"
+    set_here[address] = set_here[address].replace("10779", free_port())
+    return clean_environment(tmp_path, AWS_ENDPOINT_URL=account.endpoint, **passed_on, **set_here)
 
 
-def test_the_sidecar_finds_targets_and_says_that_it_is_healthy(request, services, account, environment, at, tmp_path):
+def test_sidecar_finds_targets_and_becomes_healthy(request, services, account, environment, at, tmp_path):
     account.cluster("prod")
     task = account.fargate_task("prod", "web", docker_labels(9102))
     sidecar = services["ecs-discovery"]
     program = request.config.programs["ECS_DISCOVERY_BIN"]
 
     def healthy():
-        _cmd, _its_path, *flags = sidecar["healthcheck"]["test"]
+        _cmd, _path, *flags = sidecar["healthcheck"]["test"]
         return subprocess.run([program, *flags], env=environment, timeout=30).returncode == 0
 
-    assert not healthy(), "nothing runs yet"
+    assert not healthy(), "nothing is running yet"
     command = [program, *(at(word, CLUSTER="prod") for word in sidecar["command"])]
     running = Process(command, tmp_path / "sidecar.log", environment)
     try:
@@ -128,10 +130,10 @@ def test_the_sidecar_finds_targets_and_says_that_it_is_healthy(request, services
         [group] = until("a target", lambda: written.exists() and sd_file.read(written))
         assert group["targets"] == [f"{account.address('prod', task)}:9102"]
     finally:
-        assert running.stop() == 0, running.said()
+        assert running.stop() == 0, running.log()
 
 
 def free_port():
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return str(it.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

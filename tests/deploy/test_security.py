@@ -1,4 +1,4 @@
-"""What SECURITY.md says: what a hostile docker label can and cannot do, and that nothing secret is told."""
+"""The statements of SECURITY.md: what a hostile docker label can and cannot do, and that no secret is disclosed."""
 
 import json
 import re
@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "SECURITY.md").read_text()
 CLUSTER = "-config.cluster=prod"
 
-# The labels of a target, less what docker labels choose.
+# The labels of a target that docker labels cannot set.
 FROM_AWS = {
     "task_arn", "task_name", "task_revision", "task_group", "cluster_arn", "container_name", "container_arn",
     "docker_image",
@@ -43,7 +43,7 @@ INJECTIONS = [
     "${HOME} $(id) `id` %x {{ x }}",
 ]
 
-# Names of docker labels that look like a target's own.
+# Docker labels with the names of target labels.
 NAMES = [
     "targets", "labels", "job", "task_arn", "__address__", "__metrics_path__", "__param_target", "__meta_ecs_cluster",
     "x\n    other", "x: y\n    other", "\u2028other", "",
@@ -51,7 +51,7 @@ NAMES = [
 
 
 def world(*labels):
-    """A task of its own for each of these dicts of docker labels, at 10.0.0.1, 10.0.0.2, …"""
+    """Returns a world with one task per dict of docker labels, at 10.0.0.1, 10.0.0.2, …"""
     tasks = [{
         "id": f"t{number}", "taskDefinition": f"app{number}:1", "group": "service:web",
         "containers": [{"name": "app", "networkInterfaces": [{"privateIpv4Address": f"10.0.0.{number}"}]}],
@@ -68,7 +68,7 @@ def groups(file):
 
 
 HONEST = docker_labels(9102, job="web")
-# Each injection wherever a docker label's text goes; the last two by way of the port label and of their names.
+# Each injection in every docker label whose text reaches the file; then in the port label, and in label names.
 HOSTILE = [
     *[docker_labels(9102, job=text, path=text, scheme=text) for text in INJECTIONS],
     *[docker_labels(9102) | {"PROMETHEUS_EXPORTER_PORT": f"9102/{text.split(',')[0]}"} for text in INJECTIONS],
@@ -77,7 +77,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("flags", [[], ["-config.meta-labels"]], ids=["plain", "meta"])
-def test_a_hostile_docker_label_says_nothing_but_about_its_own_target(flags, simaws, discover_once):
+def test_hostile_docker_label_affects_only_its_own_target(flags, simaws, discover_once):
     [alone] = groups(discover_once(simaws(world(HONEST)).url, CLUSTER, *flags))
     found = groups(discover_once(simaws(world(HONEST, *HOSTILE)).url, CLUSTER, *flags))
 
@@ -87,14 +87,14 @@ def test_a_hostile_docker_label_says_nothing_but_about_its_own_target(flags, sim
     honest, *hostile = sorted(found, key=address)
     assert honest == alone
     for labels, group in zip(HOSTILE, hostile, strict=True):
-        says = group["labels"]
-        own = {name: text for name, text in says.items() if not name.startswith("__meta_ecs_")}
+        all_labels = group["labels"]
+        own = {name: text for name, text in all_labels.items() if not name.startswith("__meta_ecs_")}
         number = address(group)
         assert {name: own[name] for name in FROM_AWS} == alone_as(alone, number)
         assert {name: own[name] for name in own.keys() - FROM_AWS} == chosen(labels)
-        meta = says.keys() - own.keys() - alone["labels"].keys()
+        meta = all_labels.keys() - own.keys() - alone["labels"].keys()
         assert all(re.fullmatch(r"__meta_ecs_container_label_[A-Za-z0-9_]*", name) for name in meta), meta
-        assert says.get("__meta_ecs_cluster", "prod") == "prod"
+        assert all_labels.get("__meta_ecs_cluster", "prod") == "prod"
     assert ("__meta_ecs_container_label___address__" in hostile[-1]["labels"]) == bool(flags)
 
 
@@ -104,7 +104,7 @@ def address(group):
 
 
 def alone_as(group, number):
-    """What AWS says of the first task, said of another."""
+    """Returns AWS's labels of the first task, rewritten for another task."""
     def renamed(text):
         return re.sub(r"\bt1\b", f"t{number}", re.sub(r"\bapp1\b", f"app{number}", text))
 
@@ -112,7 +112,7 @@ def alone_as(group, number):
 
 
 def chosen(labels):
-    """The labels that docker labels choose, as they were typed."""
+    """Returns the target labels that docker labels set, with the text of the docker labels."""
     _, slash, path = labels["PROMETHEUS_EXPORTER_PORT"].partition("/")
     texts = {
         "job": labels.get("PROMETHEUS_EXPORTER_JOB_NAME"),
@@ -122,10 +122,10 @@ def chosen(labels):
     return {name: text for name, text in texts.items() if text is not None}
 
 
-# --- What a docker label can do, and how that is switched off --------------------------------------
+# --- What a docker label can do, and how to disable it ---------------------------------------------
 
 ELSEWHERE = docker_labels(80, job="prometheus", path="/latest", scheme="https", server_name="169.254.169.254")
-# The name of no docker label, and the value of none.
+# A label with an empty name must not match a flag with an empty value.
 ELSEWHERE |= {"": "203.0.113.9"}
 FLAGS = re.search(r"^ecs-discovery (-config\.server-name-label= .*)$", PAGE, re.MULTILINE)[1].split()
 
@@ -135,12 +135,12 @@ def choices(group):
     return [*group["targets"], *(labels.get(name) for name in ("job", "__metrics_path__", "__scheme__"))]
 
 
-def test_a_docker_label_can_name_another_host_port_path_scheme_and_job(simaws, discover_once):
+def test_docker_label_can_set_host_port_path_scheme_and_job(simaws, discover_once):
     [group] = groups(discover_once(simaws(world(ELSEWHERE)).url, CLUSTER))
     assert choices(group) == ["169.254.169.254:80", "prometheus", "/latest", "https"]
 
 
-def test_an_empty_name_switches_a_docker_label_off(simaws, discover_once):
+def test_empty_label_name_disables_the_docker_label(simaws, discover_once):
     aws = simaws(world(ELSEWHERE))
     kept = ["169.254.169.254:80", "prometheus", "/latest", "https"]
     off = ["10.0.0.1:80", None, None, None]
@@ -152,7 +152,7 @@ def test_an_empty_name_switches_a_docker_label_off(simaws, discover_once):
     assert choices(group) == off
 
 
-def test_relabelling_keeps_only_what_prometheus_should_reach(simaws, discover_once, promtool, tmp_path):
+def test_relabelling_keeps_only_allowed_addresses(simaws, discover_once, promtool, tmp_path):
     named = [docker_labels(80, server_name=host) for host in ("app.internal", "10.example.org", "xinternal")]
     discover_once(simaws(world(HONEST, ELSEWHERE, *named)).url, CLUSTER)
     [config] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -166,7 +166,7 @@ def test_relabelling_keeps_only_what_prometheus_should_reach(simaws, discover_on
     assert kept == {"10.0.0.1:9102": "ecs", "app.internal:80": "ecs"}
 
 
-# --- What is told ----------------------------------------------------------------------------------
+# --- Secrets and forged log lines ------------------------------------------------------------------
 
 KEYS = Keys("AKIAKEYFORTHISTEST", "the-secret-key-of-this-test")
 EXTERNAL_ID = "the-external-id-of-this-test"
@@ -176,7 +176,7 @@ FORGED = "9102,x\nts=2026-11-22 level=info message=forged\r\n{\"message\":\"forg
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_nothing_secret_is_told_and_no_line_of_the_log_is_other_peoples(form, simaws, request, tmp_path):
+def test_no_secret_is_disclosed_and_no_log_line_is_forged(form, simaws, request, tmp_path):
     seen = world({"PROMETHEUS_EXPORTER_PORT": FORGED})
     seen["taskDefinitions"][0]["containerDefinitions"][0] |= PASSWORD
     aws = simaws(seen)
@@ -185,40 +185,40 @@ def test_nothing_secret_is_told_and_no_line_of_the_log_is_other_peoples(form, si
     binary = request.config.programs["ECS_DISCOVERY_BIN"]
     program = Discovery(binary, flags, tmp_path / "ecs_file_sd.yml", tmp_path, aws.url, KEYS)
     try:
-        program.announces("container misconfigured")
+        program.wait_for_log("container misconfigured")
         for action in ("ecs:ListTasks", "sts:AssumeRole"):
             fault = json.dumps({"operation": action, "kind": "denied"}).encode()
             urllib.request.urlopen(urllib.request.Request(f"{aws.url}/_sim/faults", fault, method="POST")).close()
-        program.announces("ListTasks failed")
-        until("refreshes go on", lambda: program.said().count("ListTasks failed") > 3)
-        # What says where it listens is read in one form only, and pages are the same with both.
+        program.wait_for_log("ListTasks failed")
+        until("refreshes continue", lambda: program.log().count("ListTasks failed") > 3)
+        # The harness finds the address only in logfmt, and the pages do not depend on the log format.
         pages = ("/", "/targets", "/metrics") if form == "logfmt" else ()
-        served = [program.answer(path)[2] for path in pages]
+        served = [program.get(path)[2] for path in pages]
     finally:
         program.stop()
-    said = program.said()
-    lines = said.split("\n")[:-1]
+    log = program.log()
+    lines = log.split("\n")[:-1]
     if form == "json":
         messages = [json.loads(line)["message"] for line in lines]
     else:
         messages = [re.match(r"ts=\S+ level=\w+ message=(\"[^\"]*\"|\S+)", line)[1] for line in lines]
-    assert "forged" in said and not any("forged" in message for message in messages)
+    assert "forged" in log and not any("forged" in message for message in messages)
     assert all("10.0.0.1:9102" in page for page in served[:2])
-    told = [said, *served, program.sd_file.read_text()]
+    disclosed = [log, *served, program.sd_file.read_text()]
     for secret in (*KEYS[:2], EXTERNAL_ID, "simulated-se", "the-password"):
-        assert not any(secret in text for text in told), secret
+        assert not any(secret in text for text in disclosed), secret
 
 
-# --- The page itself -------------------------------------------------------------------------------
+# --- SECURITY.md -----------------------------------------------------------------------------------
 
 
-def test_the_page_names_the_calls_of_the_policies():
+def test_page_names_the_calls_of_the_policies():
     calls = re.compile(r"\b(?:ecs|ec2|sts):(?:List|Describe|Assume)\w+")
     policies = (REPOSITORY / "docs" / "deployment.md").read_text().split("\n## IAM policy\n")[1].split("\n## ")[0]
     assert set(calls.findall(PAGE)) == set(calls.findall(policies))
 
 
-def test_the_page_verifies_what_the_release_signs():
+def test_page_verifies_what_the_release_signs():
     release = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
     assert re.findall(r"--certificate-identity (\S+)", PAGE) == [
         "REPOSITORY_URL/.github/workflows/release.yml@refs/tags/vVERSION",

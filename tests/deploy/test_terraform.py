@@ -1,7 +1,7 @@
-"""terraform/: formatted, evaluated by Terraform, and the same as the other files.
+"""terraform/: formatted, evaluated by Terraform, and equal to the other files.
 
-`terraform validate` and `plan` want the AWS provider from its registry and are not run. Instead the arguments are held
-to an excerpt of the provider's schema.
+`terraform validate` and `plan` are not run, because they need the AWS provider from its registry. Instead the arguments
+are checked against an excerpt of the provider's schema.
 """
 
 import json
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from examples import ECS, placeholders
-from secret import NAMED, with_lists, with_secret
+from secret import SECRET_WITHOUT_SUFFIX, with_lists, with_secret
 from template import Template
 from terraform_module import Module, blocks_in, environment, programs
 
 FOLDER = ECS / "terraform"
 PROGRAMS = programs()
-SECRET = f"{NAMED}-AbCdEf"
+SECRET = f"{SECRET_WITHOUT_SUFFIX}-AbCdEf"
 META_ARGUMENTS = {"depends_on"}
 
 
@@ -33,7 +33,7 @@ def program(request):
 
 @pytest.fixture(scope="module")
 def given():
-    """The variables that have no default."""
+    """The variables without a default."""
     example = placeholders()
     return {
         "cluster_name": example["CLUSTER_NAME"],
@@ -58,17 +58,17 @@ def resources(evaluated):
     return resources
 
 
-def test_there_is_a_terraform():
-    assert PROGRAMS, "neither on the PATH nor from requirements.txt, whose package is for Linux on x86_64 alone"
+def test_terraform_is_available():
+    assert PROGRAMS, "neither on the PATH nor from requirements.txt, whose package supports only Linux on x86_64"
 
 
-def test_it_is_formatted(program, tmp_path):
+def test_files_are_formatted(program, tmp_path):
     check = [program, "fmt", "-check", "-diff", "-recursive", FOLDER]
-    ran = subprocess.run(check, capture_output=True, text=True, env=environment(tmp_path))
-    assert (ran.returncode, ran.stdout) == (0, ""), ran.stdout + ran.stderr
+    done = subprocess.run(check, capture_output=True, text=True, env=environment(tmp_path))
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
-def test_every_argument_is_one_that_the_provider_has(module):
+def test_arguments_are_in_the_schema_of_the_provider(module):
     schema = json.loads(Path(__file__).with_name("aws_provider.json").read_text())["resources"]
 
     def check(where, body, known):
@@ -91,28 +91,28 @@ def test_variables_and_outputs_are_described_and_variables_are_typed_and_used(mo
     text = "\n".join(file.read_text() for file in FOLDER.glob("[!v]*.tf"))
     for (name,), variable in module.blocks("variable").items():
         assert variable["description"].strip('"') and variable["type"], name
-        assert re.search(rf"\bvar\.{name}\b", text), f"{name} is for nothing"
+        assert re.search(rf"\bvar\.{name}\b", text), f"{name} is not used"
     assert all(output["description"].strip('"') for output in module.blocks("output").values())
 
 
-def test_its_variables_are_the_parameters_of_the_stack(module):
+def test_variables_match_the_parameters_of_the_stack(module):
     parameters = Template(ECS / "cloudformation.yaml").document["Parameters"]
     snake = {re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower(): each for name, each in parameters.items()}
-    del snake["prometheus_memory"]  # Terraform can subtract
+    del snake["prometheus_memory"]  # computed: unlike CloudFormation, Terraform can subtract
     variables = {name: each for (name,), each in module.blocks("variable").items()}
-    del variables["name"]  # a stack has one anyway
+    del variables["name"]  # the stack has a name anyway
     assert variables.keys() == snake.keys()
     assert [name for name in variables if ("default" in variables[name]) != ("Default" in snake[name])] == []
 
 
-def test_it_says_which_provider_it_was_written_for(module):
+def test_provider_and_terraform_versions_are_required(module):
     [terraform] = module.parsed["terraform"]
     [providers] = terraform["required_providers"]
     assert providers["aws"] == {"source": '"hashicorp/aws"', "version": '"~> 6.0"'}
     assert "required_version" in terraform
 
 
-def test_the_task_definition_is_the_example_s(resources):
+def test_task_definition_equals_the_example(resources):
     task = resources["aws_ecs_task_definition.prometheus"]
     example = with_secret(SECRET, "task-definition.json")
     assert json.loads(task["container_definitions"]) == example["containerDefinitions"]
@@ -132,7 +132,7 @@ def test_the_task_definition_is_the_example_s(resources):
     } == {key: value for key, value in example.items() if key != "containerDefinitions"}
 
 
-def test_prometheus_has_what_memory_the_others_leave(module, program, given, tmp_path):
+def test_prometheus_gets_the_remaining_memory(module, program, given, tmp_path):
     _, resources = module.evaluate(program, tmp_path, given | {"memory": 4096})
     containers = json.loads(resources["aws_ecs_task_definition.prometheus"]["container_definitions"])
     assert {each["name"]: each.get("memory") for each in containers}["prometheus"] == 4096 - 512
@@ -140,7 +140,7 @@ def test_prometheus_has_what_memory_the_others_leave(module, program, given, tmp
 
 
 @pytest.mark.parametrize("on_instances, discovery", [(True, "one-cluster"), (False, "fargate-only")])
-def test_the_roles_may_do_what_the_policies_of_the_examples_allow(
+def test_roles_equal_those_of_the_example(
     module, program, given, tmp_path, on_instances, discovery
 ):
     _, resources = module.evaluate(program, tmp_path, given | {"tasks_on_instances": on_instances})
@@ -159,7 +159,7 @@ def test_the_roles_may_do_what_the_policies_of_the_examples_allow(
     }
 
 
-def test_prometheus_reaches_the_tasks_and_nothing_reaches_prometheus(resources):
+def test_only_traffic_from_prometheus_to_the_tasks_is_allowed(resources):
     rules = {name: body for name, body in resources.items() if name.startswith("aws_vpc_security_group_ingress_rule.")}
     [rule] = rules.values()
     prometheus = resources["aws_security_group.prometheus"]
@@ -168,7 +168,7 @@ def test_prometheus_reaches_the_tasks_and_nothing_reaches_prometheus(resources):
     assert (rule["ip_protocol"], rule["from_port"], rule["to_port"]) == ("tcp", 1024, 65535)
 
 
-def test_the_service_never_runs_two_tasks(resources):
+def test_service_never_runs_two_tasks(resources):
     service = resources["aws_ecs_service.prometheus"]
     assert service["desired_count"] == 1
     assert (service["deployment_minimum_healthy_percent"], service["deployment_maximum_percent"]) == (0, 100)
@@ -176,7 +176,7 @@ def test_the_service_never_runs_two_tasks(resources):
     assert service["availability_zone_rebalancing"] == "DISABLED"
 
 
-def test_the_service_runs_the_task_on_fargate_in_the_security_group_of_the_rule(resources, given):
+def test_service_runs_the_task_on_fargate_in_its_security_group(resources, given):
     service = resources["aws_ecs_service.prometheus"]
     assert (service["launch_type"], service["cluster"]) == ("FARGATE", given["cluster_name"])
     assert service["task_definition"] == resources["aws_ecs_task_definition.prometheus"]["arn"]
@@ -187,12 +187,12 @@ def test_the_service_runs_the_task_on_fargate_in_the_security_group_of_the_rule(
     }]
 
 
-def test_the_log_group_forgets(resources):
+def test_log_group_has_a_retention(resources):
     group = resources["aws_cloudwatch_log_group.prometheus"]
     assert (group["name"], group["retention_in_days"]) == ("/ecs/ecs-prometheus", 30)
 
 
-def test_every_output_is_something(evaluated):
+def test_outputs_have_values(evaluated):
     outputs, resources = evaluated
     assert outputs["task_role_arn"] == resources["aws_iam_role.task"]["arn"]
     assert all(outputs.values())
@@ -201,9 +201,9 @@ def test_every_output_is_something(evaluated):
 @pytest.mark.parametrize("variable, value", [
     ("cluster_name", "arn:aws:ecs:eu-west-1:123456789012:cluster/prod"),
     ("ascent_host", "https://ascent.example.com"),
-    ("secret_arn", NAMED),
+    ("secret_arn", SECRET_WITHOUT_SUFFIX),
     ("memory", 512),
 ])
-def test_a_common_mistake_is_refused(module, program, given, tmp_path, variable, value):
+def test_common_mistakes_are_rejected(module, program, given, tmp_path, variable, value):
     with pytest.raises(ValueError, match="Invalid value for variable"):
         module.evaluate(program, tmp_path, given | {variable: value})

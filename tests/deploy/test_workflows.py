@@ -1,4 +1,4 @@
-"""What is released, and how: CHANGELOG.md, the workflows with their scripts, the labels of the image."""
+"""CI and releases: the workflows and their scripts, CHANGELOG.md, issue templates and the labels of the image."""
 
 import hashlib
 import os
@@ -15,7 +15,9 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 GITHUB = REPOSITORY / ".github"
-PACKAGE = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]
+ISSUES = GITHUB / "ISSUE_TEMPLATE"
+CARGO = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())
+PACKAGE = CARGO["package"]
 VERSION = PACKAGE["version"]
 TOOLS = Path(sys.executable).parent
 WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
@@ -27,7 +29,7 @@ def workflow(name):
 
 
 def script_of(job, step):
-    """What the named step of release.yml runs."""
+    """Returns the script of a named step in release.yml."""
     [found] = [each for each in workflow("release")["jobs"][job]["steps"] if each.get("name") == step]
     return found["run"]
 
@@ -39,13 +41,13 @@ def run(command, cwd=REPOSITORY, **environment):
 
 
 def run_step(job, step, cwd, **environment):
-    """Runs it as `shell: bash` of a workflow does."""
+    """Runs a step of release.yml as `shell: bash` of a workflow does."""
     return run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script_of(job, step)], cwd, **environment)
 
 
 @pytest.fixture
 def copy(tmp_path):
-    """copy(version, changelog) is a repository of its own, as far as a release goes."""
+    """copy(version, changelog) creates a repository with the files that a release needs."""
     def made(version="1.2.3", changelog="# Changelog\n\n## [1.2.3] - 2026-11-22\n\nWhat is new.\n"):
         shutil.copytree(GITHUB, tmp_path / ".github")
         (tmp_path / "Cargo.toml").write_text(
@@ -60,38 +62,40 @@ def copy(tmp_path):
 
 
 @pytest.fixture
-def stand_in(tmp_path):
-    """stand_in("gh", 0) is a program on the PATH that notes its arguments, a line each, and ends like this."""
+def fake_program(tmp_path):
+    """fake_program("gh", 0) puts a program on the PATH that logs its arguments, one per line, and exits with 0."""
     def made(name, code):
-        directory = tmp_path / "stand-ins"
+        directory = tmp_path / "bin"
         directory.mkdir()
-        program, noted = directory / name, tmp_path / f"{name}.arguments"
-        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{noted}"\nexit {code}\n')
+        program, logged = directory / name, tmp_path / f"{name}.arguments"
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{logged}"\nexit {code}\n')
         program.chmod(0o755)
-        return noted, {"PATH": f"{directory}:{os.environ['PATH']}"}
+        return logged, {"PATH": f"{directory}:{os.environ['PATH']}"}
 
     return made
 
 
-# --- What the linters say ------------------------------------------------------------------------
+# --- Linters -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", [
     ["actionlint", f"-shellcheck={TOOLS}/shellcheck", *WORKFLOWS],
     ["zizmor", "--offline", "--no-progress", GITHUB],
     ["check-jsonschema", "--builtin-schema=vendor.dependabot", GITHUB / "dependabot.yml"],
+    ["check-jsonschema", "--builtin-schema=vendor.github-issue-config", ISSUES / "config.yml"],
+    ["check-jsonschema", "--builtin-schema=vendor.github-issue-forms", *ISSUES.glob("*-*.yml")],
     ["shellcheck", *(GITHUB / name for name in SCRIPTS)],
     ["hadolint", "--failure-threshold=info", REPOSITORY / "Dockerfile"],
-], ids=lambda command: command[0])  # fmt: skip
-def test_linters_have_nothing_to_say(command):
+], ids=lambda command: Path(command[-1]).name)  # fmt: skip
+def test_linters_report_nothing(command):
     done = run(command)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- The changelog, and what a tag has to agree with ---------------------------------------------
+# --- Changelog and tag ---------------------------------------------------------------------------
 
 
-def test_the_changelog_has_unreleased_changes_or_begins_with_the_programs_version():
+def test_changelog_starts_with_unreleased_changes_or_the_version_of_the_package():
     headings = re.findall(r"^## (.*)", (REPOSITORY / "CHANGELOG.md").read_text(), re.M)
     form = re.compile(r"\[(\d+\.\d+\.\d+(?:-[\w.]+)?)\] - (\d{4}-\d\d-\d\d)")
     unreleased = headings[:1] == ["[Unreleased]"]
@@ -103,27 +107,27 @@ def test_the_changelog_has_unreleased_changes_or_begins_with_the_programs_versio
 
 
 def check(top, tag):
-    """The step of the workflow that decides whether a tag is released, and what it hands on."""
+    """Runs the step that accepts or rejects a tag; returns the process and its output for other jobs."""
     output = top / "output"
-    done = run_step("version", "Tag, Cargo.toml and CHANGELOG.md agree", top, TAG=tag, GITHUB_OUTPUT=output)
+    done = run_step("version", "Check that tag, Cargo.toml and CHANGELOG.md agree", top, TAG=tag, GITHUB_OUTPUT=output)
     return done, output.read_text() if output.exists() else ""
 
 
-def test_a_tag_that_agrees_is_released(copy):
+def test_matching_tag_is_accepted(copy):
     done, output = check(copy(), "v1.2.3")
     assert (done.returncode, output) == (0, "version=1.2.3\n"), done.stderr
 
 
-def test_a_candidate_for_a_release_is_one_too(copy):
+def test_release_candidate_is_accepted(copy):
     top = copy("1.2.3-rc.1", "# Changelog\n\n## [1.2.3-rc.1] - 2026-11-22\n\nSoon.\n")
     assert check(top, "v1.2.3-rc.1")[1] == "version=1.2.3-rc.1\n"
 
 
 @pytest.mark.parametrize("tag", ["v1.2.4", "1.2.3", "v1.2", "v1.2.3-rc.1", "v9.9.9", "v1x2x3", "v", "", "v$(id)"])
-def test_a_tag_that_is_not_the_programs_version_is_refused(tag, copy):
+def test_tag_of_another_version_is_rejected(tag, copy):
     done, output = check(copy(), tag)
     assert done.returncode == 1 and output == ""
-    assert f"the tag is {tag}, and Cargo.toml has version 1.2.3" in done.stderr
+    assert f"tag {tag} does not match version 1.2.3 in Cargo.toml" in done.stderr
 
 
 @pytest.mark.parametrize("top_section", [
@@ -134,13 +138,13 @@ def test_a_tag_that_is_not_the_programs_version_is_refused(tag, copy):
     "## [Unreleased]\n\n## [1.2.3] - 2026-11-22\n",
     "",
 ])  # fmt: skip
-def test_a_version_of_which_the_changelog_does_not_tell_is_refused(top_section, copy):
+def test_version_without_dated_changelog_section_is_rejected(top_section, copy):
     done, output = check(copy(changelog=f"# Changelog\n\n{top_section}"), "v1.2.3")
     assert done.returncode == 1 and output == ""
     assert "## [1.2.3] - YEAR-MONTH-DAY" in done.stderr
 
 
-def test_every_other_job_waits_for_this_decision_and_what_is_published_for_the_tests():
+def test_release_jobs_depend_on_version_check_and_ci():
     jobs = workflow("release")["jobs"]
 
     def waits_for(job):
@@ -153,22 +157,22 @@ def test_every_other_job_waits_for_this_decision_and_what_is_published_for_the_t
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
 
 
-def test_without_a_name_for_the_image_nothing_begins(tmp_path):
-    step = ("version", "There is a place for the image", tmp_path)
-    refused = run_step(*step, IMAGE="")
-    assert refused.returncode != 0 and "set the repository variable IMAGE" in refused.stderr
+def test_missing_image_name_stops_the_release(tmp_path):
+    step = ("version", "Check that the image has a name", tmp_path)
+    rejected = run_step(*step, IMAGE="")
+    assert rejected.returncode != 0 and "set the repository variable IMAGE" in rejected.stderr
     assert run_step(*step, IMAGE="somebody/ecs-discovery").returncode == 0
 
 
 @pytest.mark.parametrize("released", [True, False])
-def test_what_is_released_is_not_released_again(released, tmp_path, stand_in):
-    noted, path = stand_in("gh", 0 if released else 1)
-    done = run_step("version", "What is released already stays as it is", tmp_path, TAG="v1.2.3", **path)
+def test_existing_release_is_not_replaced(released, tmp_path, fake_program):
+    logged, path = fake_program("gh", 0 if released else 1)
+    done = run_step("version", "Check that the version is not released yet", tmp_path, TAG="v1.2.3", **path)
     assert done.returncode == (1 if released else 0), done.stdout + done.stderr
-    assert noted.read_text().split() == ["release", "view", "v1.2.3"]
+    assert logged.read_text().split() == ["release", "view", "v1.2.3"]
 
 
-# --- The page of a release -----------------------------------------------------------------------
+# --- Release notes -------------------------------------------------------------------------------
 
 TWO_VERSIONS = """# Changelog
 
@@ -189,7 +193,7 @@ Old.
 """
 
 
-def test_the_notes_are_the_section_of_the_version_with_links_that_lead_somewhere(copy):
+def test_release_notes_are_the_changelog_section_with_absolute_links(copy):
     done = run([".github/release-notes", "1.2.3", "https://example.org/v1.2.3/"], copy(changelog=TWO_VERSIONS))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == (
@@ -199,37 +203,37 @@ def test_the_notes_are_the_section_of_the_version_with_links_that_lead_somewhere
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.2.5", "1.2.4", ".*", ""])
-def test_a_version_without_notes_has_no_page(version, copy):
+def test_version_without_notes_fails(version, copy):
     done = run([".github/release-notes", version, "https://example.org"], copy(changelog=TWO_VERSIONS))
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"CHANGELOG.md says nothing of {version}" in done.stderr
+    assert f"CHANGELOG.md has no notes for {version}" in done.stderr
 
 
-def test_the_notes_of_the_next_release_can_be_made(copy):
+def test_next_release_has_release_notes(copy):
     changelog = (REPOSITORY / "CHANGELOG.md").read_text().replace("## [Unreleased]\n", f"## [{VERSION}] - 2026-11-22\n")
     done = run([".github/release-notes", VERSION, "https://example.org"], copy(VERSION, changelog))
     assert done.returncode == 0 and "## [" not in done.stdout and "](docs" not in done.stdout, done
 
 
 @pytest.mark.parametrize("version, prerelease", [("1.2.3", False), ("1.2.3-rc.1", True)])
-def test_a_release_is_published_with_its_notes_and_files(version, prerelease, copy, stand_in):
+def test_release_is_published_with_notes_and_files(version, prerelease, copy, fake_program):
     top = copy(version, f"# Changelog\n\n## [{version}] - 2026-11-22\n\nWhat is new.\n")
     (top / "dist").mkdir()
     (top / "dist" / "SHA256SUMS").touch()
-    noted, path = stand_in("gh", 0)
+    logged, path = fake_program("gh", 0)
     how = {"VERSION": version, "TAG": f"v{version}", "URL": "https://example.org", "IMAGE": "some/body"}
     done = run_step("publish", "Publish", top, DIGEST="sha256:12", **how, **path)
     assert done.returncode == 0, done.stderr
-    arguments = noted.read_text().split()
+    arguments = logged.read_text().split()
     assert arguments[:3] == ["release", "create", f"v{version}"] and "--verify-tag" in arguments
     assert ("--prerelease" in arguments) == prerelease and arguments[-1] == "dist/SHA256SUMS"
     assert (top / "notes.md").read_text() == f"What is new.\n\nImage: `some/body:{version}@sha256:12`\n"
 
 
-# --- The files of a release ----------------------------------------------------------------------
+# --- Files of a release --------------------------------------------------------------------------
 
 
-def test_an_archive_holds_program_license_and_readme_and_is_the_same_each_time(copy, tmp_path_factory):
+def test_archive_holds_program_license_and_readme_and_is_reproducible(copy, tmp_path_factory):
     top, digests = copy(), []
     (top / "program").write_text("#!/bin/sh\n")
     for mode in (0o600, 0o777):
@@ -250,12 +254,12 @@ def test_an_archive_holds_program_license_and_readme_and_is_the_same_each_time(c
     }
 
 
-def test_every_file_is_in_the_checksums_and_no_other_name(tmp_path):
+def test_checksums_list_archives_and_sboms_only(tmp_path):
     parts = tmp_path / "parts"
     parts.mkdir()
     for name in ("a.tar.gz", "b.tar.gz", "a.cdx.json", "amd64.digest"):
         (parts / name).write_text(name)
-    done = run_step("publish", "Checksums", tmp_path)
+    done = run_step("publish", "Write the checksums", tmp_path)
     assert done.returncode == 0, done.stderr
     checked = run(["sha256sum", "--check", "--strict", "SHA256SUMS"], tmp_path / "dist")
     assert checked.returncode == 0, checked.stderr
@@ -264,7 +268,7 @@ def test_every_file_is_in_the_checksums_and_no_other_name(tmp_path):
 
 def test_image_and_checksums_are_signed_and_attested():
     steps = workflow("release")["jobs"]["publish"]["steps"]
-    signed = script_of("publish", "Sign")
+    signed = script_of("publish", "Sign image and checksums")
     assert "cosign sign --yes --recursive \"$IMAGE@$DIGEST\"" in signed
     assert "cosign sign-blob --yes --bundle dist/SHA256SUMS.sigstore.json dist/SHA256SUMS" in signed
     attested = [step["with"] for step in steps if step.get("uses", "").startswith("actions/attest@")]
@@ -272,67 +276,97 @@ def test_image_and_checksums_are_signed_and_attested():
     assert any(each.get("subject-digest") == "${{ steps.image.outputs.digest }}" for each in attested)
 
 
-# --- What a workflow may do, and with whose code -------------------------------------------------
+# --- Pinned actions and permissions --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_with_the_version_beside_it(path):
+def test_actions_are_pinned_to_commits_with_a_version_comment(path):
     used = re.findall(r"^\s*(?:- )?uses: (.*)$", path.read_text(), re.M)
     pinned = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
     assert used and all(pinned.fullmatch(each) or each.startswith("./") for each in used), used
 
 
-def test_one_action_is_pinned_to_one_commit():
+def test_each_action_is_pinned_to_one_commit():
     used = re.findall(r"uses: (\S+)@(\S+)", "".join(path.read_text() for path in WORKFLOWS))
     assert len(dict(used)) == len(set(used)), sorted(set(used))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_jobs_may_do_only_what_they_need_and_end(path):
+def test_jobs_have_least_permissions_and_a_timeout(path):
     read = yaml.safe_load(path.read_text())
     assert read["permissions"] == {} and "concurrency" in read
     for name, job in read["jobs"].items():
-        may = {what for what, how in job["permissions"].items() if how == "write"}
-        wanted = {"contents", "id-token", "attestations"} if name == "publish" else set()
-        assert may == wanted and job["permissions"]["contents"], name
+        writable = {scope for scope, access in job["permissions"].items() if access == "write"}
+        expected = {"contents", "id-token", "attestations"} if name == "publish" else set()
+        assert writable == expected and job["permissions"]["contents"], name
         assert "uses" in job or job["timeout-minutes"] <= 120, name
 
 
-def test_secrets_are_only_where_the_environment_guards_them():
+def test_secrets_need_the_release_environment():
     for path in WORKFLOWS:
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():
             assert "secrets." not in str(job) or job.get("environment") == "release", f"{path.name}: {name}"
 
 
-# --- What CI runs --------------------------------------------------------------------------------
+# --- Stages and Rust versions of CI --------------------------------------------------------------
 
 
-def test_ci_runs_what_the_readme_says_and_nothing_in_its_place():
-    readme = (REPOSITORY / "README.md").read_text()
-    assert re.search(r"^```sh\n(?:.*\n)*?tests/run\n```$", readme, re.M), "the README does not say: tests/run"
-    jobs = workflow("ci")["jobs"]
-    assert [step["run"] for step in jobs["tests"]["steps"] if "run" in step][-1] == "tests/run"
-    assert jobs["image"]["steps"][-1]["run"].split()[-2:] == ["tests/image", "--pull"]
+def test_ci_runs_every_stage_of_tests_run():
+    done = run(["tests/run", "help"])
+    stages = done.stderr.strip().removeprefix("tests/run: unknown stage 'help'; the stages are: ").split()
+    tests = workflow("ci")["jobs"]["tests"]
+    matrix = tests["strategy"]["matrix"]["include"]
+    assert {stage for each in matrix for stage in each["stages"].split()} == set(stages) > {"lint", "rust"}
+    assert tests["steps"][-1]["run"] == "tests/run ${{ matrix.stages }}"
+    assert any(each.get("runner") == "ubuntu-24.04-arm" and "rust" in each["stages"] for each in matrix)
 
 
-def test_ci_tests_with_the_rust_that_the_image_is_built_with():
+def test_ci_tests_the_image_on_both_architectures():
+    image = workflow("ci")["jobs"]["image"]
+    assert {each["architecture"] for each in image["strategy"]["matrix"]["include"]} == {"amd64", "arm64"}
+    assert image["steps"][-1]["run"].split()[-2:] == ["tests/image", "--pull"]
+
+
+def test_contributing_describes_every_stage():
+    contributing = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    described = set(re.findall(r"^\| `(\w+)` \|", contributing, re.M))
+    matrix = workflow("ci")["jobs"]["tests"]["strategy"]["matrix"]["include"]
+    assert described == {stage for each in matrix for stage in each["stages"].split()}
+
+
+def test_ci_uses_the_toolchain_of_the_dockerfile_and_the_toolchain_file():
+    """Otherwise rustup would download a second toolchain in the CI container."""
     dockerfile = (REPOSITORY / "Dockerfile").read_text()
     rust, suite = re.search(r"^FROM rust:([\d.]+)-slim-(\w+) AS build$", dockerfile, re.M).groups()
+    toolchain = tomllib.loads((REPOSITORY / "rust-toolchain.toml").read_text())["toolchain"]
+    assert toolchain["channel"] == rust
     tests = workflow("ci")["jobs"]["tests"]
-    assert tests["container"]["image"] == f"rust:{rust}-{suite}"
+    version = "${{ matrix.rust || '%s' }}" % rust
+    assert tests["container"]["image"] == f"rust:{version}-{suite}"
+    assert tests["env"]["RUSTUP_TOOLCHAIN"] == version
     [cache] = [step["with"] for step in tests["steps"] if "/cache@" in step.get("uses", "")]
-    assert cache["key"].startswith(f"cargo-rust-{rust}-{suite}-") and "Cargo.lock" in cache["key"]
+    assert f"-{version}-" in cache["key"] and "matrix.name" in cache["key"] and "Cargo.lock" in cache["key"]
 
 
-# --- The labels of the image ---------------------------------------------------------------------
+def test_image_build_does_not_see_the_toolchain_file():
+    sent = (REPOSITORY / ".dockerignore").read_text().split()
+    assert "*" in sent and "!rust-toolchain.toml" not in sent
 
 
-def test_the_labels_of_the_image_are_true():
+def test_msrv_job_uses_the_rust_version_of_the_package():
+    [msrv] = [each for each in workflow("ci")["jobs"]["tests"]["strategy"]["matrix"]["include"] if "rust" in each]
+    assert (msrv["stages"], msrv["rust"]) == ("msrv", CARGO["workspace"]["package"]["rust-version"])
+
+
+# --- Labels of the image -------------------------------------------------------------------------
+
+
+def test_image_labels_match_the_package():
     dockerfile = (REPOSITORY / "Dockerfile").read_text()
     final = dockerfile[dockerfile.index("\nFROM scratch\n"):]
     written = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*)"', final))
-    wanted = {"title": PACKAGE["name"], "description": PACKAGE["description"], "licenses": "Apache-2.0"}
-    assert written == wanted
+    expected = {"title": PACKAGE["name"], "description": PACKAGE["description"], "licenses": "Apache-2.0"}
+    assert written == expected
     [build] = [step["with"] for step in workflow("release")["jobs"]["image"]["steps"] if step.get("id") == "build"]
     passed = dict(line.split("=", 1) for line in build["labels"].splitlines())
     prefix, here = "org.opencontainers.image.", "${{ github.server_url }}/${{ github.repository }}"

@@ -1,4 +1,4 @@
-"""Fixtures: each gives one real part, and takes it away again."""
+"""Fixtures: each one provides a real program or service and stops it after the test."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ import pytest
 pytest.register_assert_rewrite("parts")
 
 from parts import prometheus as stock  # noqa: E402
-from parts.account import TESTING, Account  # noqa: E402
+from parts.account import TEST_KEYS, Account  # noqa: E402
 from parts.browser import Browser  # noqa: E402
 from parts.discovery import Discovery  # noqa: E402
-from parts.exporter import Exporter, Road  # noqa: E402
+from parts.exporter import Exporter, VpcProxy  # noqa: E402
 from parts.moto import Moto  # noqa: E402
-from parts.process import forget_settings  # noqa: E402
+from parts.process import clear_settings  # noqa: E402
 from parts.prometheus import Prometheus  # noqa: E402
 from parts.stack import Stack  # noqa: E402
 
@@ -22,22 +22,22 @@ PROMETHEUS_PROGRAMS = stock.installed()
 
 
 def pytest_configure(config):
-    """No silent skip: without its real parts the suite does not start."""
+    """Fails the whole run, instead of skipping tests, if a program is missing."""
     binary = os.environ.get("ECS_DISCOVERY_BIN", "")
     if not os.access(binary, os.X_OK):
-        raise pytest.UsageError(f"ECS_DISCOVERY_BIN must name the program to test, not {binary!r}; see tests/run")
+        raise pytest.UsageError(f"ECS_DISCOVERY_BIN must be the program to test, not {binary!r}; see tests/run")
     if not PROMETHEUS_PROGRAMS:
-        raise pytest.UsageError("no prometheus with promtool found; `tests/run e2e` gets one from Debian")
+        raise pytest.UsageError("prometheus and promtool not found; `tests/run e2e` unpacks them from Debian")
     config.binary = Path(binary).resolve()
-    # Told to end, the suite still ends what it started.
+    # On SIGTERM, still run the fixtures' clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    forget_settings()
+    clear_settings()
 
 
 def _versions():
     versions = [program.version for program in PROMETHEUS_PROGRAMS]
-    newest = "" if versions[-1][0] >= "3" else " ALONE: no Prometheus 3 could be had here"
-    return f"Prometheus {' and '.join(versions)}{newest}"
+    missing = "" if versions[-1][0] >= "3" else " ONLY: Prometheus 3 is not available here"
+    return f"Prometheus {' and '.join(versions)}{missing}"
 
 
 def pytest_report_header(config):
@@ -50,11 +50,11 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failing test shows what the program said, and the file as it is now."""
+    """Adds logs and files of the programs under test to the report of a failing test."""
     report = yield
     if report.failed:
-        for started in getattr(item, "with_evidence", []):
-            report.sections += [(f"{type(started).__name__} {what}", text) for what, text in started.evidence()]
+        for started in getattr(item, "with_diagnostics", []):
+            report.sections += [(f"{type(started).__name__} {what}", text) for what, text in started.diagnostics()]
     return report
 
 
@@ -67,14 +67,14 @@ def moto_server(tmp_path_factory):
 
 @pytest.fixture
 def moto(moto_server):
-    """An empty AWS."""
+    """The shared moto server, emptied."""
     moto_server.reset()
     return moto_server
 
 
 @pytest.fixture
-def passing_moto(tmp_path):
-    """An AWS of the test's own, which it may take down."""
+def own_moto(tmp_path):
+    """A separate moto server, which the test may stop."""
     moto = Moto(tmp_path)
     moto.reset()
     yield moto
@@ -88,7 +88,7 @@ def account(moto):
 
 @pytest.fixture
 def sd_file(tmp_path):
-    """Where the program writes: a directory that is otherwise empty."""
+    """The path of the file, in an empty directory."""
     directory = tmp_path / "output"
     directory.mkdir()
     return directory / "ecs_file_sd.yml"
@@ -96,10 +96,10 @@ def sd_file(tmp_path):
 
 @pytest.fixture
 def discover(request, sd_file, tmp_path):
-    """discover("-config.…") starts the real program; what runs at the end of the test is ended."""
-    request.node.with_evidence = started = []
+    """discover("-config.…") starts the real program, which is stopped after the test."""
+    request.node.with_diagnostics = started = []
 
-    def start(*flags, endpoint=None, keys=TESTING, file=sd_file, umask=0o022, **env):
+    def start(*flags, endpoint=None, keys=TEST_KEYS, file=sd_file, umask=0o022, **env):
         endpoint = endpoint or request.getfixturevalue("moto").endpoint
         home = tmp_path / f"discovery-{len(started)}"
         home.mkdir()
@@ -114,7 +114,7 @@ def discover(request, sd_file, tmp_path):
 
 @pytest.fixture
 def discover_once(discover):
-    """One refresh; gives the program after its end."""
+    """discover_once("-config.…") runs one refresh and returns the program with its exit code in `code`."""
     def run(*flags, **how):
         program = discover("-config.scrape-times=1", *flags, **how)
         program.code = program.exit_code()
@@ -125,11 +125,11 @@ def discover_once(discover):
 
 @pytest.fixture
 def exporter():
-    """exporter("word") is something to scrape."""
+    """exporter("name") starts an exporter."""
     started = []
 
-    def start(word, **where):
-        started.append(Exporter(word, **where))
+    def start(name, **where):
+        started.append(Exporter(name, **where))
         return started[-1]
 
     yield start
@@ -138,11 +138,11 @@ def exporter():
 
 
 @pytest.fixture
-def road():
-    """The way to exporters behind addresses that only exist in AWS."""
-    road = Road()
-    yield road
-    road.stop()
+def vpc_proxy():
+    """Makes exporters reachable at private addresses that exist only in moto."""
+    proxy = VpcProxy()
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture(params=PROMETHEUS_PROGRAMS, ids=lambda program: f"prometheus-{program.version}")
@@ -152,7 +152,7 @@ def prometheus_program(request):
 
 @pytest.fixture
 def prometheus(prometheus_program, tmp_path, sd_file):
-    """prometheus() reads the file, from whenever it appears; or has these jobs, or this prometheus.yml."""
+    """prometheus() starts a server that reads the file; or with other jobs, or with another prometheus.yml."""
     started = []
 
     def start(file=sd_file, proxy=None, jobs=None, config=None):
@@ -160,7 +160,7 @@ def prometheus(prometheus_program, tmp_path, sd_file):
         directory.mkdir()
         jobs = jobs or [stock.from_file(file, **({"proxy_url": proxy} if proxy else {}))]
         config = config or stock.write_config(directory / "prometheus.yml", *jobs)
-        started.append(Prometheus(prometheus_program, directory, *stock.its_files(config, directory)))
+        started.append(Prometheus(prometheus_program, directory, *stock.path_flags(config, directory)))
         return started[-1]
 
     yield start
@@ -170,12 +170,12 @@ def prometheus(prometheus_program, tmp_path, sd_file):
 
 @pytest.fixture
 def stack(request, tmp_path):
-    """stack(ground, program) is examples/ecs, ready to start, with a Prometheus of this program."""
-    request.node.with_evidence = started = []
+    """stack(prerequisites, program) is a deployment of examples/ecs, not yet started, with this Prometheus."""
+    request.node.with_diagnostics = started = []
 
-    def deploy(ground, program, **how):
+    def deploy(prerequisites, program, **how):
         directory = tmp_path / f"stack-{len(started)}"
-        started.append(Stack(directory, ground, request.config.binary, program, **how))
+        started.append(Stack(directory, prerequisites, request.config.binary, program, **how))
         return started[-1]
 
     yield deploy

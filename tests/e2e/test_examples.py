@@ -1,4 +1,4 @@
-"""The files under examples/: promtool accepts them, and they do what they say."""
+"""The files under examples/: promtool accepts them, and they work as described."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ def promtool(prometheus_program):
 
 @pytest.fixture
 def fleet(account, exporter):
-    """A host mode task with docker labels and tags in each of two clusters: cluster to its exporter's target."""
+    """Two clusters, each with a host mode task with docker labels and tags: cluster to target."""
     targets = {}
     for cluster, address in (("prod", "127.0.0.41"), ("staging", "127.0.0.42")):
         arn = account.cluster(cluster)
@@ -39,12 +39,12 @@ def fleet(account, exporter):
     return targets
 
 
-def test_promtool_accepts_the_alerts_and_they_fire_when_they_should(promtool):
+def test_alerts_are_valid_and_pass_their_unit_tests(promtool):
     assert "7 rules found" in promtool("check", "rules", EXAMPLES / "alerts.yml")
     assert "SUCCESS" in promtool("test", "rules", "alerts_test.yml", cwd=EXAMPLES)
 
 
-def test_every_alert_is_tested_both_ways():
+def test_every_alert_has_a_firing_and_a_silent_case():
     def alerts(line):
         text = (EXAMPLES / "alerts_test.yml").read_text()
         checks = text.split(" - eval_time:")[1:]
@@ -54,7 +54,7 @@ def test_every_alert_is_tested_both_ways():
     assert alerts("exp_alerts: []") == alerts("exp_labels:") == defined
 
 
-def test_meta_labels_reach_relabelling_and_no_series(fleet, discover_once, sd_file, prometheus):
+def test_meta_labels_can_be_relabelled_and_are_not_in_series(fleet, discover_once, sd_file, prometheus):
     assert discover_once("-config.cluster=prod", "-config.meta-labels").code == 0
     relabel = [
         {"action": "labelmap", "regex": "__meta_ecs_container_label_(.+)"},
@@ -63,9 +63,9 @@ def test_meta_labels_reach_relabelling_and_no_series(fleet, discover_once, sd_fi
     ]
 
     server = prometheus(jobs=[from_file(sd_file, relabel_configs=relabel)])
-    server.sees_up(fleet["prod"])
+    server.wait_until_up(fleet["prod"])
 
-    [series] = server.query('exporter_says{word="prod"}')
+    [series] = server.query('exporter_info{name="prod"}')
     expected = {
         "stage": "prod", "com_example_owner": 'Ann "A"', "PROMETHEUS_EXPORTER_JOB_NAME": "shop",
         "tag_team": "shop", "tag_cost_centre": "a b", "how": "host;EC2", "job": "shop",
@@ -77,33 +77,31 @@ def test_meta_labels_reach_relabelling_and_no_series(fleet, discover_once, sd_fi
     assert discovered["__meta_ecs_ip_address"] == "127.0.0.41"
 
 
-def test_without_the_flag_there_are_no_meta_labels(fleet, discover_once, sd_file):
+def test_no_meta_labels_by_default(fleet, discover_once, sd_file):
     assert discover_once("-config.cluster=prod").code == 0
     assert "__meta" not in sd_file.read_text()
 
 
-def test_the_relabelling_example_with_real_addresses(
-    fleet, discover, sd_file, tmp_path, promtool, prometheus
-):
+def test_relabelling_example_works_with_real_addresses(fleet, discover, sd_file, promtool, prometheus):
     discover("-config.cluster=prod", "-config.meta-labels")
-    elsewhere = discover(ON_LOOPBACK, "-config.cluster=staging", "-config.meta-labels", "-config.write-to=")
-    until("the file is there", sd_file.exists)
-    address = elsewhere.web().removeprefix("http://")
+    remote = discover(ON_LOOPBACK, "-config.cluster=staging", "-config.meta-labels", "-config.write-to=")
+    until("the file exists", sd_file.exists)
+    address = remote.web().removeprefix("http://")
     text = (EXAMPLES / "relabel.yml").read_text()
-    assert text.count("ecs-discovery.internal:9779") == 2
-    config = sd_file.with_name("prometheus.yml")  # the file and the rules are named relative to it
-    config.write_text(text.replace("ecs-discovery.internal:9779", address))
+    assert text.count("ecs-discovery.internal:10779") == 2
+    config = sd_file.with_name("prometheus.yml")  # paths in it are relative to its directory
+    config.write_text(text.replace("ecs-discovery.internal:10779", address))
     shutil.copy(EXAMPLES / "alerts.yml", config.parent)
     promtool("check", "config", config)
 
     server = prometheus(config=config)
 
-    until("the fleet is scraped", lambda: len(server.query("exporter_says")) == 2, within=120)
+    until("the fleet is scraped", lambda: len(server.query("exporter_info")) == 2, within=120)
     until("ecs-discovery is scraped", lambda: server.query('up{job="ecs-discovery"} == 1'), within=120)
-    for series in server.query("exporter_says"):
-        cluster = series["word"]
+    for series in server.query("exporter_info"):
+        cluster = series["name"]
         assert series == {
-            "__name__": "exporter_says", "word": cluster, "instance": fleet[cluster], "job": "shop",
+            "__name__": "exporter_info", "name": cluster, "instance": fleet[cluster], "job": "shop",
             "cluster": cluster, "cluster_arn": f"arn:aws:ecs:eu-west-1:123456789012:cluster/{cluster}",
             "stage": cluster, "com_example_owner": 'Ann "A"', "tag_team": "shop", "tag_cost_centre": "a b",
             "container_name": f"{cluster}-web-container", "task_group": f"family:{cluster}-web",

@@ -1,4 +1,4 @@
-"""The file as its readers find it: accepted by promtool, readable by everyone, alone in its directory."""
+"""The file: valid for promtool, readable by everyone, and with nothing but the cache beside it."""
 
 import json
 import os
@@ -8,18 +8,18 @@ import subprocess
 import pytest
 from parts.account import docker_labels
 from parts.prometheus import from_file, write_config
-from parts.sd_file import in_order, read, with_cache
+from parts.sd_file import file_and_cache, read, sorted_groups
 
 
 @pytest.fixture
 def fleet(account):
-    """The keys to what boto3 says, of a few tasks with and without optional labels."""
+    """Tasks with and without optional labels; returns their target groups, as expected from boto3's responses."""
     cluster = account.cluster("prod")
     tasks = {
         account.fargate_task(cluster, "full", docker_labels(9102, job="a: b", path="/x?y=z", scheme="https")): 9102,
         account.fargate_task(cluster, "bare", docker_labels(9103)): 9103,
     }
-    return in_order(
+    return sorted_groups(
         account.target_group(cluster, task, f"{account.address(cluster, task)}:{port}") for task, port in tasks.items()
     )
 
@@ -34,23 +34,23 @@ def test_promtool_accepts_the_file(name, fleet, discover_once, sd_file, promethe
         [prometheus_program.promtool, "check", "config", config], capture_output=True, text=True, timeout=60
     )
     assert check.returncode == 0, check.stdout + check.stderr
-    assert in_order(read(file)) == fleet
+    assert sorted_groups(read(file)) == fleet
     if file.suffix == ".json":
         json.loads(file.read_text())
 
 
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0, 0o644)])
-def test_the_file_is_for_everyone_within_the_umask(umask, mode, fleet, discover_once, sd_file):
+def test_file_mode_is_0644_within_the_umask(umask, mode, fleet, discover_once, sd_file):
     assert discover_once("-config.cluster=prod", umask=umask).code == 0
     assert stat.S_IMODE(sd_file.stat().st_mode) == mode
 
 
-def test_nothing_else_is_left_in_the_directory(fleet, discover_once, sd_file):
+def test_only_file_and_cache_are_left_in_the_directory(fleet, discover_once, sd_file):
     assert discover_once("-config.cluster=prod").code == 0
-    assert sorted(os.listdir(sd_file.parent)) == with_cache(sd_file)
+    assert sorted(os.listdir(sd_file.parent)) == file_and_cache(sd_file)
 
 
-def test_two_runs_over_the_same_world_write_the_same_bytes(fleet, discover_once, sd_file):
+def test_equal_tasks_give_equal_bytes(fleet, discover_once, sd_file):
     contents = set()
     for _ in range(3):
         assert discover_once("-config.cluster=prod").code == 0

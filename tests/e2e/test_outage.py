@@ -1,67 +1,67 @@
-"""AWS is away, or the sidecar is told to go."""
+"""AWS outages, restarts and SIGTERM."""
 
 import os
 import socket
 
 import pytest
 from parts.account import Account, docker_labels
-from parts.sd_file import with_cache
+from parts.sd_file import file_and_cache
 from parts.wait import until
 
 
 @pytest.fixture
-def mute_aws():
-    """An AWS that takes the call and never answers; gives its endpoint and the wait for the call."""
+def hanging_aws():
+    """An AWS endpoint that accepts calls and never responds; returns it and a function that waits for a call."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         calls = []
 
-        def has_been_called():
+        def has_call():
             calls.append(listener.accept()[0])
             return calls[-1].recv(1)
 
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", has_been_called
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", has_call
         for call in calls:
             call.close()
 
 
-def test_a_restart_during_an_outage_keeps_the_targets(passing_moto, discover, sd_file):
-    account = Account(passing_moto.endpoint)
+def test_restart_during_an_outage_keeps_the_targets(own_moto, discover, sd_file):
+    account = Account(own_moto.endpoint)
     account.fargate_task(account.cluster("prod"), "web", docker_labels(9102))
     flags = ["-config.cluster=prod", "-config.scrape-interval=1s"]
-    before = discover(*flags, endpoint=passing_moto.endpoint)
-    until("the file is there", sd_file.exists)
+    before = discover(*flags, endpoint=own_moto.endpoint)
+    until("the file exists", sd_file.exists)
     known = sd_file.read_bytes()
     assert b"9102" in known
     assert before.sigterm()[0] == 0
-    passing_moto.stop()
+    own_moto.stop()
 
-    restarted = discover(*flags, endpoint=passing_moto.endpoint)
-    until("a refresh has failed, and the log says so", lambda: "ListTasks" in restarted.said())
+    restarted = discover(*flags, endpoint=own_moto.endpoint)
+    until("the log reports a failed refresh", lambda: "ListTasks" in restarted.log())
 
     assert sd_file.read_bytes() == known
     code, seconds = restarted.sigterm()
     assert (code, seconds < 1) == (0, True), f"exit {code} after {seconds:.2f} s"
     assert sd_file.read_bytes() == known
-    assert sorted(os.listdir(sd_file.parent)) == with_cache(sd_file)
+    assert sorted(os.listdir(sd_file.parent)) == file_and_cache(sd_file)
 
 
-def test_a_limited_run_during_an_outage_fails_and_keeps_the_file(passing_moto, discover_once, sd_file):
-    account = Account(passing_moto.endpoint)
+def test_limited_run_during_an_outage_fails_and_keeps_the_file(own_moto, discover_once, sd_file):
+    account = Account(own_moto.endpoint)
     account.fargate_task(account.cluster("prod"), "web", docker_labels(9102))
-    assert discover_once("-config.cluster=prod", endpoint=passing_moto.endpoint).code == 0
+    assert discover_once("-config.cluster=prod", endpoint=own_moto.endpoint).code == 0
     known = sd_file.read_bytes()
-    passing_moto.stop()
+    own_moto.stop()
 
-    assert discover_once("-config.cluster=prod", endpoint=passing_moto.endpoint).code == 1
+    assert discover_once("-config.cluster=prod", endpoint=own_moto.endpoint).code == 1
 
     assert sd_file.read_bytes() == known
 
 
-def test_sigterm_ends_a_waiting_program_at_once(account, discover, sd_file):
+def test_sigterm_stops_an_idle_program_at_once(account, discover, sd_file):
     account.cluster("prod")
     program = discover("-config.cluster=prod")
-    until("the file is there", sd_file.exists)
+    until("the file exists", sd_file.exists)
 
     code, seconds = program.sigterm()
 
@@ -69,10 +69,10 @@ def test_sigterm_ends_a_waiting_program_at_once(account, discover, sd_file):
     assert os.listdir(sd_file.parent) == [sd_file.name]
 
 
-def test_sigterm_ends_a_program_in_the_middle_of_a_hanging_call(mute_aws, discover, sd_file):
-    endpoint, has_been_called = mute_aws
+def test_sigterm_stops_a_program_during_a_hanging_call(hanging_aws, discover, sd_file):
+    endpoint, has_call = hanging_aws
     program = discover("-config.cluster=prod", endpoint=endpoint)
-    until("the call is under way", has_been_called)
+    until("a call has arrived", has_call)
 
     code, seconds = program.sigterm()
 

@@ -1,7 +1,7 @@
-"""moto checks signatures and IAM policies: the least policy is enough, and a refusal is named.
+"""moto enforces signatures and IAM policies: the documented policies are sufficient, and denied calls are logged.
 
-Stock moto refuses every call in EC2's XML, where AWS answers ECS calls in JSON and STS calls in another XML:
-of those two no code can be read here, only the status.
+moto sends all errors in EC2's XML format. AWS uses JSON for ECS and another XML format for STS, so for these two
+the program cannot read the error code here, only the HTTP status.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from parts.account import Keys, docker_labels
 from parts.sd_file import read
 
 FARGATE_POLICY = ["ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeTaskDefinition"]
-WHOLE_POLICY = [*FARGATE_POLICY, "ecs:ListClusters", "ecs:DescribeContainerInstances", "ec2:DescribeInstances"]
+FULL_POLICY = [*FARGATE_POLICY, "ecs:ListClusters", "ecs:DescribeContainerInstances", "ec2:DescribeInstances"]
 
 
 @pytest.fixture
@@ -25,64 +25,64 @@ def prod(account):
     }
 
 
-def test_the_least_policy_is_enough_for_one_cluster_on_fargate(moto, account, discover_once, sd_file):
+def test_fargate_policy_is_sufficient_for_one_cluster_on_fargate(moto, account, discover_once, sd_file):
     cluster = account.cluster("prod")
     task = account.fargate_task(cluster, "web", docker_labels(9102))
     expected = account.target_group(cluster, task, f"{account.address(cluster, task)}:9102")
-    keys = account.user_who_may(*FARGATE_POLICY)
-    moto.check_permissions()
+    keys = account.user_with(*FARGATE_POLICY)
+    moto.enforce_permissions()
 
     assert discover_once("-config.cluster=prod", keys=keys).code == 0
 
     assert read(sd_file) == [expected]
 
 
-def test_the_whole_policy_is_enough_for_everything(moto, account, prod, discover_once, sd_file):
-    keys = account.user_who_may(*WHOLE_POLICY)
-    moto.check_permissions()
+def test_full_policy_is_sufficient_for_all_clusters(moto, account, prod, discover_once, sd_file):
+    keys = account.user_with(*FULL_POLICY)
+    moto.enforce_permissions()
 
     assert discover_once(keys=keys).code == 0
 
-    assert sorted(group["targets"] for group in read(sd_file)) == sorted(it["targets"] for it in prod.values())
+    assert sorted(group["targets"] for group in read(sd_file)) == sorted(group["targets"] for group in prod.values())
 
 
-def test_a_denied_ec2_costs_only_the_tasks_that_need_it(moto, account, prod, discover_once, sd_file):
-    keys = account.user_who_may(*FARGATE_POLICY, "ecs:DescribeContainerInstances")
-    moto.check_permissions()
+def test_denied_ec2_call_affects_only_tasks_that_need_it(moto, account, prod, discover_once, sd_file):
+    keys = account.user_with(*FARGATE_POLICY, "ecs:DescribeContainerInstances")
+    moto.enforce_permissions()
 
     program = discover_once("-config.cluster=prod", keys=keys)
 
     assert program.code == 1
     assert read(sd_file) == [prod["fargate"]]
-    assert _one_line_names(program, "DescribeInstances", "AccessDenied")
+    assert _a_log_line_contains(program, "DescribeInstances", "AccessDenied")
 
 
-def test_a_denied_listing_fails_and_leaves_no_file(moto, account, prod, discover_once, sd_file):
-    keys = account.user_who_may()
-    moto.check_permissions()
+def test_denied_listing_fails_and_writes_no_file(moto, account, prod, discover_once, sd_file):
+    keys = account.user_with()
+    moto.enforce_permissions()
 
     program = discover_once("-config.cluster=prod", keys=keys)
 
     assert program.code == 1
     assert not sd_file.exists()
-    assert _one_line_names(program, "ListTasks", "403")
+    assert _a_log_line_contains(program, "ListTasks", "403")
 
 
-def test_a_denied_role_fails_and_is_named(moto, account, prod, discover_once, sd_file):
-    keys = account.user_who_may(*WHOLE_POLICY)
-    moto.check_permissions()
+def test_denied_role_fails_and_is_logged(moto, account, prod, discover_once, sd_file):
+    keys = account.user_with(*FULL_POLICY)
+    moto.enforce_permissions()
 
     role = "arn:aws:iam::222222222222:role/discovery"
     program = discover_once("-config.cluster=prod", f"-config.role-arn={role}", keys=keys)
 
     assert program.code == 1
     assert not sd_file.exists()
-    assert _one_line_names(program, "AssumeRole", role)
+    assert _a_log_line_contains(program, "AssumeRole", role)
 
 
-def test_a_wrong_secret_is_refused(moto, account, prod, discover_once, sd_file):
-    keys = account.user_who_may(*WHOLE_POLICY)
-    moto.check_permissions()
+def test_wrong_secret_key_fails(moto, account, prod, discover_once, sd_file):
+    keys = account.user_with(*FULL_POLICY)
+    moto.enforce_permissions()
 
     program = discover_once("-config.cluster=prod", keys=Keys(keys.id, "not-the-secret"))
 
@@ -90,5 +90,5 @@ def test_a_wrong_secret_is_refused(moto, account, prod, discover_once, sd_file):
     assert not sd_file.exists()
 
 
-def _one_line_names(program, *words):
-    return any(all(word in line for word in words) for line in program.said().splitlines())
+def _a_log_line_contains(program, *words):
+    return any(all(word in line for word in words) for line in program.log().splitlines())

@@ -1,4 +1,4 @@
-"""Docker labels are free text: Prometheus gets exactly what someone typed, through YAML and through JSON."""
+"""Docker labels are free text: their exact text reaches Prometheus, through YAML and through JSON."""
 
 import pytest
 from parts.account import docker_labels
@@ -19,11 +19,11 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("suffix", [".yml", ".json"])
-def test_prometheus_gets_the_very_text_of_the_docker_labels(suffix, account, discover_once, sd_file, prometheus):
+def test_docker_label_text_reaches_prometheus_unchanged(suffix, account, discover_once, sd_file, prometheus):
     cluster = account.cluster("prod")
     typed = {}
     for number, text in enumerate(TEXTS):
-        # A closed port on loopback: these targets are looked at, not reached.
+        # A closed port on loopback: only the labels of these targets matter.
         labels = docker_labels(9, job=text, path=text, server_name="127.0.0.1")
         typed[account.fargate_task(cluster, f"text-{number}", labels)] = text
     file = sd_file.with_suffix(suffix)
@@ -31,7 +31,7 @@ def test_prometheus_gets_the_very_text_of_the_docker_labels(suffix, account, dis
     assert discover_once("-config.cluster=prod", file=file).code == 0
 
     server = prometheus(file=file)
-    found = until("every target is there", lambda: _if_complete(server.discovered(), len(typed)))
+    found = until("all targets are discovered", lambda: _if_complete(server.discovered(), len(typed)))
     arrived = {labels["task_arn"]: (labels["job"], labels["__metrics_path__"]) for labels in found}
     wrong = {text: arrived.get(task) for task, text in typed.items() if arrived.get(task) != (text, text)}
     assert wrong == {}

@@ -1,4 +1,4 @@
-"""AWS over TLS, as it always is: the program speaks it, and only with whom it can trust."""
+"""AWS over TLS: certificates are verified."""
 
 import pytest
 import trustme
@@ -14,7 +14,7 @@ def authority():
 
 @pytest.fixture
 def trust(authority, tmp_path):
-    """The certificate by which the authority is known."""
+    """The path of the authority's certificate."""
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     return str(tmp_path / "authority.pem")
 
@@ -32,20 +32,20 @@ def account(moto, trust):
     return Account(moto.endpoint, trust=trust)
 
 
-def test_a_task_is_found_over_tls(account, moto, trust, discover_once, sd_file):
+def test_task_is_found_over_tls(account, moto, trust, discover_once, sd_file):
     assert moto.endpoint.startswith("https://")
     cluster = account.cluster("prod")
     task = account.fargate_task(cluster, "web", docker_labels(9102))
     for flags in [], ["-config.role-arn=arn:aws:iam::123456789012:role/reader"]:
         program = discover_once("-config.cluster=prod", *flags, SSL_CERT_FILE=trust)
-        assert program.code == 0, program.said()
+        assert program.code == 0, program.log()
     assert read(sd_file) == [account.target_group(cluster, task, f"{account.address(cluster, task)}:9102")]
 
 
-def test_whoever_nobody_vouches_for_is_told_nothing(account, discover_once, sd_file, tmp_path):
+def test_untrusted_certificate_is_rejected(account, discover_once, sd_file, tmp_path):
     account.cluster("prod")
     trustme.CA().cert_pem.write_to_path(tmp_path / "another.pem")
     program = discover_once("-config.cluster=prod", SSL_CERT_FILE=str(tmp_path / "another.pem"))
     assert program.code == 1
-    assert "ListTasks failed" in program.said() and "UnknownIssuer" in program.said(), program.said()
+    assert "ListTasks failed" in program.log() and "UnknownIssuer" in program.log(), program.log()
     assert not sd_file.exists()

@@ -1,4 +1,4 @@
-"""The web endpoints, as Prometheus, promtool and a browser see them."""
+"""The web endpoints, tested with Prometheus, promtool and a browser."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from parts.prometheus import over_http
 from parts.sd_file import read
 from parts.wait import until
 
-OFTEN = "-config.scrape-interval=500ms"
+SHORT_INTERVAL = "-config.scrape-interval=500ms"
 ONLY_HTTP = "-config.write-to="
 
 
@@ -21,18 +21,18 @@ def prod(account):
 
 @pytest.fixture
 def serving(discover):
-    """serving("-config.…") is the program once its web endpoints know the targets."""
+    """serving("-config.…") starts the program and waits until it serves targets."""
     def start(*flags, **how):
         program = discover(ON_LOOPBACK, *flags, **how)
-        until("the targets are known", lambda: program.answer("/targets")[0] == 200)
+        until("targets are served", lambda: program.get("/targets")[0] == 200)
         return program
 
     return start
 
 
-def test_promtool_has_nothing_to_say_about_the_metrics(account, prod, serving, prometheus_program):
+def test_promtool_accepts_the_metrics(account, prod, serving, prometheus_program):
     account.fargate_task(prod, "web", docker_labels(9102))
-    # A cluster that is not there, so that a failure is counted too.
+    # With an unknown cluster, so that a failure is counted too.
     program = serving("-config.cluster=prod,nowhere")
     metrics = until("one refresh is counted", lambda: _counted(program))
 
@@ -46,7 +46,7 @@ def test_promtool_has_nothing_to_say_about_the_metrics(account, prod, serving, p
 
 
 def _counted(program):
-    status, content_type, metrics = program.answer("/metrics")
+    status, content_type, metrics = program.get("/metrics")
     assert (status, content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert "ecs_discovery_refreshes_total 1" in metrics
     return metrics
@@ -59,77 +59,77 @@ def test_prometheus_scrapes_the_metrics_as_openmetrics(account, prod, serving, p
 
     server = prometheus(jobs=[{"job_name": "ecs-discovery", "static_configs": [{"targets": [address]}]}])
 
-    server.sees_up(address)
+    server.wait_until_up(address)
     assert server.query("ecs_discovery_targets == 1") == [
         {"__name__": "ecs_discovery_targets", "cluster": "prod", "instance": address, "job": "ecs-discovery"}
     ]
     assert server.query("ecs_discovery_refreshes_total == 1")
     assert server.query('ecs_discovery_refresh_duration_seconds_bucket{le="+Inf"} == 1')
-    types = server.types()
-    # Only OpenMetrics names a counter without its suffix.
+    types = server.metric_types()
+    # Only OpenMetrics omits the suffix _total here.
     assert types["ecs_discovery_refreshes"] == "counter"
     assert types["ecs_discovery_refresh_duration_seconds"] == "histogram"
 
 
-def test_targets_over_http_outlive_discovery(account, prod, serving, exporter, road, prometheus, sd_file):
-    target = _fargate_target(account, prod, exporter, road)
+def test_prometheus_keeps_http_targets_after_the_program_stops(account, prod, serving, exporter, vpc_proxy, prometheus, sd_file):
+    target = _fargate_target(account, prod, exporter, vpc_proxy)
     program = serving("-config.cluster=prod", ONLY_HTTP)
-    status, content_type, body = program.answer("/targets")
+    status, content_type, body = program.get("/targets")
     assert (status, content_type) == (200, "application/json")
     assert [group["targets"] for group in json.loads(body)] == [[target]]
-    server = prometheus(jobs=[over_http(program.web("/targets"), proxy_url=road.url)])
-    server.sees_up(target)
-    before = server.failed_discoveries()
+    server = prometheus(jobs=[over_http(program.web("/targets"), proxy_url=vpc_proxy.url)])
+    server.wait_until_up(target)
+    before = server.sd_failures()
 
     assert program.sigterm()[0] == 0
 
-    until("Prometheus has noticed", lambda: server.failed_discoveries() >= before + 2)
-    server.sees_up(target)
+    until("Prometheus has failed to refresh", lambda: server.sd_failures() >= before + 2)
+    server.wait_until_up(target)
     assert not sd_file.exists()
-    assert 'message="targets changed" targets=1 added=1 removed=0' in program.said()
+    assert 'message="targets changed" targets=1 added=1 removed=0' in program.log()
 
 
-def test_targets_over_http_outlive_an_outage_and_a_restart_in_it(
-    passing_moto, discover, serving, exporter, road, prometheus
+def test_prometheus_keeps_http_targets_during_an_outage_and_a_restart(
+    own_moto, discover, serving, exporter, vpc_proxy, prometheus
 ):
-    account = Account(passing_moto.endpoint)
-    target = _fargate_target(account, account.cluster("prod"), exporter, road)
-    flags = ["-config.cluster=prod", ONLY_HTTP, OFTEN]
-    program = serving(*flags, endpoint=passing_moto.endpoint)
+    account = Account(own_moto.endpoint)
+    target = _fargate_target(account, account.cluster("prod"), exporter, vpc_proxy)
+    flags = ["-config.cluster=prod", ONLY_HTTP, SHORT_INTERVAL]
+    program = serving(*flags, endpoint=own_moto.endpoint)
     address = program.web().removeprefix("http://")
-    server = prometheus(jobs=[over_http(program.web("/targets"), proxy_url=road.url)])
-    server.sees_up(target)
-    before = server.failed_discoveries()
+    server = prometheus(jobs=[over_http(program.web("/targets"), proxy_url=vpc_proxy.url)])
+    server.wait_until_up(target)
+    before = server.sd_failures()
 
-    passing_moto.stop()
-    until("a refresh has failed", lambda: "ListTasks failed: keeping 1 targets" in program.said())
-    assert [group["targets"] for group in json.loads(program.answer("/targets")[2])] == [[target]]
-    assert server.failed_discoveries() == before
-    assert program.answer("/-/healthy")[0] == 200, "ECS would replace the whole task"
+    own_moto.stop()
+    until("a refresh has failed", lambda: "ListTasks failed: keeping 1 targets" in program.log())
+    assert [group["targets"] for group in json.loads(program.get("/targets")[2])] == [[target]]
+    assert server.sd_failures() == before
+    assert program.get("/-/healthy")[0] == 200, "an unhealthy container would make ECS replace the task"
 
     assert program.sigterm()[0] == 0
-    restarted = discover(*flags, f"-web.listen-address={address}", endpoint=passing_moto.endpoint)
-    assert restarted.answer("/targets")[0] == 503, "it knows nothing, and an empty list would be a lie"
-    assert restarted.answer("/-/ready")[0] == 503
-    until("Prometheus has noticed", lambda: server.failed_discoveries() >= before + 2)
-    server.sees_up(target)
+    restarted = discover(*flags, f"-web.listen-address={address}", endpoint=own_moto.endpoint)
+    assert restarted.get("/targets")[0] == 503, "targets are unknown, so an empty list would be wrong"
+    assert restarted.get("/-/ready")[0] == 503
+    until("Prometheus has failed to refresh", lambda: server.sd_failures() >= before + 2)
+    server.wait_until_up(target)
 
 
-def test_what_is_served_is_what_is_in_the_file(account, prod, serving, sd_file):
+def test_served_targets_equal_the_file(account, prod, serving, sd_file):
     for family in ("web", "api"):
         account.fargate_task(prod, family, docker_labels(9102, job=family, path="/x?y=z"))
     account.fargate_task(account.cluster("other"), "far", docker_labels(9102))
 
     program = serving()
 
-    assert json.loads(program.answer("/targets")[2]) == read(sd_file)
+    assert json.loads(program.get("/targets")[2]) == read(sd_file)
     of_prod = [group for group in read(sd_file) if group["labels"]["cluster_arn"] == prod]
     assert len(of_prod) == 2
-    assert json.loads(program.answer("/targets?cluster=prod")[2]) == of_prod
-    assert program.answer("/targets?cluster=prd")[0] == 404
+    assert json.loads(program.get("/targets?cluster=prod")[2]) == of_prod
+    assert program.get("/targets?cluster=prd")[0] == 404
 
 
-def test_the_page_in_a_browser(account, prod, serving, browser):
+def test_status_page_in_a_browser(account, prod, serving, browser):
     hostile = "<script>document.title='taken'</script>"
     task = account.fargate_task(prod, "web", docker_labels(9102, job=hostile))
     account.fargate_task(prod, "worker", docker_labels("metrics"))
@@ -138,7 +138,7 @@ def test_the_page_in_a_browser(account, prod, serving, browser):
 
     page = browser.open(program.web("/"))
 
-    assert page.console == [], "a script error, or something that the content security policy forbids"
+    assert page.console == [], "a script error, or a violation of the content security policy"
     assert "<title>ecs-discovery</title>" in page.html and "<script" not in page.html
     assert {"/metrics", "/targets", "/-/healthy", "/-/ready"} <= set(page.links)
     assert "1 target" in page.html and "the last refresh went well" in page.html and "1 to mend" in page.html
@@ -159,9 +159,9 @@ def test_the_page_in_a_browser(account, prod, serving, browser):
     assert flags["-config.scrape-interval"] == "61s"
 
 
-def _fargate_target(account, cluster, exporter, road):
-    """A Fargate task's target, which Prometheus reaches through the road."""
+def _fargate_target(account, cluster, exporter, vpc_proxy):
+    """Returns the target of a Fargate task that Prometheus can scrape through the proxy."""
     task = account.fargate_task(cluster, "web", docker_labels(9102))
     target = f"{account.address(cluster, task)}:9102"
-    road.leads_to[target] = exporter("web")
+    vpc_proxy.exporters[target] = exporter("web")
     return target

@@ -1,1 +1,1 @@
-"""What tests/image is made of; the checks themselves are there."""
+"""The helpers of tests/image, which contains the checks."""

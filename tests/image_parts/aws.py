@@ -1,4 +1,4 @@
-"""The simulated AWS, and what it takes to reach it as the real one: a name server and TLS."""
+"""The simulated AWS, with the name server and the TLS proxy that the image needs to reach it like the real one."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import threading
 
 from .shell import TOP, WORK, Unusable, cargo_metadata, output
 
-# One awsvpc task on Fargate and one bridge task on EC2, so that both services are asked.
+# One awsvpc task on Fargate and one bridge task on EC2, so that both ECS and EC2 are called.
 WORLD = {
     "region": "eu-central-1",
     "clusters": [{
@@ -40,7 +40,7 @@ TARGETS = {"10.0.1.17:9102", "10.0.2.9:32768"}
 
 @contextlib.contextmanager
 def simulated_aws():
-    """Yields the loopback port of a simulated AWS."""
+    """Starts a simulated AWS and yields its loopback port."""
     output("cargo", "build", "--quiet", "--locked", "--package", "simaws", "--bin", "simaws", cwd=TOP)
     world = WORK / "world.json"
     world.write_text(json.dumps(WORLD))
@@ -50,14 +50,14 @@ def simulated_aws():
             line = aws.stdout.readline()
             port = re.search(r"http://127\.0\.0\.1:(\d+)", line)
             if not port:
-                raise Unusable(f"simaws does not say where it listens: {line!r}")
+                raise Unusable(f"simaws did not print its address: {line!r}")
             yield int(port[1])
         finally:
             aws.terminate()
 
 
 def authority(directory, name):
-    """Makes a CA certificate and a server's certificate for the name; their paths and the key's."""
+    """Creates a CA and a server certificate for the name; returns the paths of both certificates and the key."""
     new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
     output(*new, "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.crt", cwd=directory)
     extensions = ("-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE")
@@ -67,7 +67,7 @@ def authority(directory, name):
 
 
 def in_tls(port, certificate, key):
-    """A listener that takes TLS off and passes the rest on to the port."""
+    """Starts a TLS proxy for the port and returns its listener."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
@@ -77,7 +77,7 @@ def in_tls(port, certificate, key):
                 sink.sendall(chunk)
             sink.shutdown(socket.SHUT_WR)
 
-    def answer(connection):
+    def serve(connection):
         with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as client:
             with socket.create_connection(("127.0.0.1", port)) as aws:
                 threading.Thread(target=pump, args=(client, aws), daemon=True).start()
@@ -86,7 +86,7 @@ def in_tls(port, certificate, key):
     def accept():
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=accept, daemon=True).start()
@@ -94,21 +94,21 @@ def in_tls(port, certificate, key):
 
 
 def name_server(address):
-    """A DNS server that says 127.0.0.1 to whoever asks for an IPv4 address, and the names it was asked."""
-    asked = []
+    """Starts a DNS server that resolves every name to 127.0.0.1; returns it and the list of queried names."""
+    queried = []
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((address, 53))
 
-    def answer():
+    def serve():
         with contextlib.suppress(OSError):
             while True:
                 query, client = server.recvfrom(512)
                 end = query.index(b"\0", 12) + 5
-                asked.append(re.sub(rb"[\x00-\x1f]", b".", query[13 : end - 5]).decode())
+                queried.append(re.sub(rb"[\x00-\x1f]", b".", query[13 : end - 5]).decode())
                 is_a = query[end - 4 : end - 2] == b"\0\1"
                 head = query[:2] + b"\x81\x80" + struct.pack(">4H", 1, is_a, 0, 0)
                 record = b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 60, 4) + b"\x7f\0\0\1"
                 server.sendto(head + query[12:end] + record * is_a, client)
 
-    threading.Thread(target=answer, daemon=True).start()
-    return server, asked
+    threading.Thread(target=serve, daemon=True).start()
+    return server, queried

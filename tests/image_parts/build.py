@@ -1,4 +1,4 @@
-"""The base image and the Dockerfile, by buildah, which reads no configuration of the machine's."""
+"""Builds the base image and the Dockerfile with buildah, independently of the machine's configuration."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ IMAGE = "localhost/ecs-discovery:test"
 
 @contextlib.contextmanager
 def storage():
-    """Points buildah at images of our own, and leaves no container and no mount behind."""
+    """Gives buildah its own image storage; removes containers and mounts at the end."""
     settings = STATE / "storage.conf"
     folders = f'graphroot = "{STATE}/storage"\nrunroot = "{STATE}/run"\n'
     settings.write_text(f'[storage]\ndriver = "overlay"\n{folders}')
@@ -27,28 +27,28 @@ def storage():
 
 
 def version(text):
-    """1.95 is 1.95.0"""
+    """Parses a version for comparisons; 1.95 equals 1.95.0."""
     numbers = [int(number) for number in text.split("-")[0].split(".")]
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 
 def base_image(pull):
-    """Provides the image that the Dockerfile builds in, under the name it is called there."""
+    """Provides the base image under the name that the Dockerfile uses."""
     first = re.search(r"^FROM (rust:([0-9.]+)-slim-(\w+)) AS", (TOP / "Dockerfile").read_text(), re.M)
     if not first:
-        raise Unusable("the Dockerfile does not begin FROM rust:VERSION-slim-SUITE AS …")
+        raise Unusable("the Dockerfile does not start with FROM rust:VERSION-slim-SUITE AS …")
     name, rust, suite = first.groups()
-    wanted = re.search(r'^rust-version = "([0-9.]+)"', (TOP / "Cargo.toml").read_text(), re.M)[1]
-    if version(rust) < version(wanted):
-        raise Unusable(f"the Dockerfile builds with Rust {rust}, and Cargo.toml wants {wanted}")
+    required = re.search(r'^rust-version = "([0-9.]+)"', (TOP / "Cargo.toml").read_text(), re.M)[1]
+    if version(rust) < version(required):
+        raise Unusable(f"the Dockerfile uses Rust {rust}, but Cargo.toml requires {required}")
     if pull:
         print(f"pulling {name}", flush=True)
         output("buildah", "tag", output("buildah", "pull", "--quiet", f"docker://{name}"), f"localhost/{name}")
         return
     toolchain = output("rustc", "--version", cwd=TOP)
-    if version(toolchain.split()[1]) < version(wanted):
-        raise Unusable(f"Cargo.toml wants Rust {wanted}, and here is {toolchain}")
-    print(f"{name} is a stand-in: {suite} by debootstrap, {toolchain}, the CA certificates of this machine")
+    if version(toolchain.split()[1]) < version(required):
+        raise Unusable(f"Cargo.toml requires Rust {required}, but this machine has {toolchain}")
+    print(f"local substitute for {name}: {suite} by debootstrap, {toolchain}, this machine's CA certificates")
     label = ("buildah", "inspect", "--type", "image", "--format", '{{index .OCIv1.Config.Labels "made-of"}}')
     with contextlib.suppress(Unusable):
         if output(*label, f"localhost/{name}") == toolchain:
@@ -61,7 +61,7 @@ def make_base_image(name, suite, toolchain):
     root = output("buildah", "mount", container)
     packages = "--include=ca-certificates,gcc,libc6-dev"
     output("debootstrap", "--variant=minbase", packages, suite, root)
-    # A proxy that this machine trusts must be trusted in there too, or no crate is downloaded.
+    # If this machine downloads through a proxy with its own CA, the build must trust that CA too.
     output("cp", "-L", "/etc/ssl/certs/ca-certificates.crt", f"{root}/etc/ssl/certs/")
     sysroot = output("rustc", "--print", "sysroot", cwd=TOP)
     output("cp", "-a", f"{sysroot}/bin", f"{sysroot}/lib", f"{root}/usr/local/")
@@ -71,9 +71,9 @@ def make_base_image(name, suite, toolchain):
 
 
 def build_image():
-    """Runs the Dockerfile: its steps are shown, everything goes to a log."""
+    """Builds the Dockerfile; prints its steps and logs all output."""
     log = STATE / "build.log"
-    print(f"building the image; the whole story is in {log.relative_to(TOP)}", flush=True)
+    print(f"building the image; full output in {log.relative_to(TOP)}", flush=True)
     command = ["buildah", "bud", "--layers", "--pull-never", "--isolation", "chroot", "--network", "host"]
     label = f"org.opencontainers.image.version={program_version()}"
     command += ["--label", label, "--tag", IMAGE, str(TOP)]
@@ -87,18 +87,18 @@ def build_image():
                 file.flush()
                 if "STEP" in line:
                     print(f"  {line.rstrip():.100}", flush=True)
-        except BaseException:  # interrupted: the compiler would go on
+        except BaseException:  # on an interrupt too, or the compiler would keep running
             build.terminate()
             raise
     if build.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
-        raise Unusable(f"the image could not be built\n{tail}")
+        raise Unusable(f"cannot build the image\n{tail}")
     print(f"built in {time.monotonic() - start:.0f} s", flush=True)
 
 
 @contextlib.contextmanager
 def image_root():
-    """The root directory of the image, as its layers made it."""
+    """Mounts the image and yields its root directory."""
     container = output("buildah", "from", "--pull-never", IMAGE)
     try:
         yield Path(output("buildah", "mount", container))

@@ -1,7 +1,7 @@
-"""Docker's engine and the image at work in it.
+"""Docker's engine, and containers of the image.
 
-It is the engine under ECS on EC2, and who owns a new volume is for the engine to say: podman, for one,
-gives it to the container's user wherever it is mounted, which would prove nothing here.
+ECS on EC2 uses this engine, and the owner of a new volume depends on the engine: podman, for example,
+always gives it to the container's user, so the checks of ownership would always pass.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ DATA = STATE / "docker-data"
 
 
 def unpack():
-    """Gets the engine from its Debian packages, without installing it or starting its service."""
+    """Unpacks the engine from its Debian packages without installing it or starting its service."""
     unpacked = STATE / "docker"
     if not unpacked.exists():
         print("unpacking Docker's engine", flush=True)
@@ -39,7 +39,7 @@ def unpack():
 
 @contextlib.contextmanager
 def daemon(*command):
-    """Runs a program that stays; what it says goes to a log."""
+    """Runs a background program, with its output in a log."""
     with (STATE / f"{command[0]}.log").open("w") as log:
         program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -54,20 +54,20 @@ def daemon(*command):
 
 @contextlib.contextmanager
 def docker_engine():
-    """Runs an engine of our own, beside the machine's if there is one, with the image in it."""
+    """Starts a separate engine and loads the image into it."""
     unpack()
     shutil.rmtree(DATA, ignore_errors=True)
-    # No settings file of the engine's, no contexts or proxies of the user's.
+    # Neither the machine's engine settings nor the user's contexts or proxies.
     settings = WORK / "config.json"
     settings.write_text("{}")
     os.environ["DOCKER_CONFIG"] = str(WORK)
     os.environ.pop("DOCKER_CONTEXT", None)
     with contextlib.ExitStack() as stack:
-        # A socket's path may have 107 bytes: too few for a clone far down in someone's home.
+        # A socket path is limited to 107 bytes, which a deeply nested clone could exceed.
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="ecs-image-"))
         stack.callback(unmount, sockets)
         os.environ["DOCKER_HOST"] = f"unix://{sockets}/docker.sock"
-        # A containerd of its own: it would take the machine's if there is one.
+        # Its own containerd, because dockerd would otherwise use the machine's.
         containerd = f"{sockets}/containerd.sock"
         stack.enter_context(daemon(
             "containerd", "--config", "/dev/null", "--address", containerd,
@@ -80,7 +80,7 @@ def docker_engine():
             "--pidfile", f"{sockets}/pid", "--storage-driver", "overlay2",
             "--bridge", "none", "--iptables=false", "--ip6tables=false",
         ))  # fmt: skip
-        until(answers, 20, "the start of Docker's engine (see target/image/dockerd.log)")
+        until(is_ready, 20, "the start of Docker's engine (see target/image/dockerd.log)")
         stack.callback(remove_containers)
         archive = WORK / "image.tar"
         output("buildah", "push", "--quiet", IMAGE, f"docker-archive:{archive}:{IMAGE}")
@@ -88,7 +88,7 @@ def docker_engine():
         yield
 
 
-def answers():
+def is_ready():
     return subprocess.run(["docker", "version"], capture_output=True).returncode == 0
 
 
@@ -102,13 +102,13 @@ def inspect_image():
 
 
 def volume(name):
-    """A new volume; where its files are on the machine."""
+    """Creates a volume and returns its directory on the host."""
     output("docker", "volume", "create", name)
     return Path(output("docker", "volume", "inspect", "--format", "{{.Mountpoint}}", name))
 
 
 class Container:
-    """The image at work, as unprivileged as a task definition can make it."""
+    """A container of the image, as unprivileged as a task definition allows."""
 
     def __init__(self, arguments, mounts=(), endpoint="http://127.0.0.1:9", entrypoint=None, user=None):
         environment = {
@@ -128,8 +128,8 @@ class Container:
     def state(self):
         return json.loads(output("docker", "inspect", "--format", "{{json .State}}", self.id))
 
-    def says(self):
-        """What it wrote to stdout and stderr."""
+    def log(self):
+        """Returns the output to stdout and stderr."""
         logs = ["docker", "logs", self.id]
         return subprocess.run(logs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
 
@@ -138,11 +138,11 @@ class Container:
         return self.state()["ExitCode"]
 
     def terminate(self):
-        """Sends SIGTERM to PID 1; the seconds until it is gone."""
+        """Sends SIGTERM to PID 1 and returns the seconds until it has exited."""
         pid = self.state()["Pid"]
         status = Path(f"/proc/{pid}/status").read_text()
         for line in (r"NSpid:.*\t1", r"CapEff:\t0+", r"CapBnd:\t0+", r"NoNewPrivs:\t1"):
-            assert re.search(f"^{line}$", status, re.M), f"no line like {line} in its status:\n{status}"
+            assert re.search(f"^{line}$", status, re.M), f"no line matches {line} in its status:\n{status}"
         start = time.monotonic()
         os.kill(pid, signal.SIGTERM)
         until(lambda: not Path(f"/proc/{pid}").exists(), 40, "the end after SIGTERM")

@@ -1,4 +1,4 @@
-"""Running programs, waiting, and where things are."""
+"""Paths, running programs, and waiting."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ WORK = STATE / "work"  # of this run only
 
 
 class Unusable(Exception):
-    """The machine lacks something, or a build failed: no check can be made."""
+    """The checks cannot run: the machine lacks something, or a build failed."""
 
 
 def output(*command, **settings):
-    """What a program prints; what it complains of if it fails."""
+    """Runs a program and returns its stdout; raises with its output if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, **settings)
     if done.returncode != 0:
         raise Unusable(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}".rstrip())
@@ -23,7 +23,7 @@ def output(*command, **settings):
 
 
 def until(condition, seconds, what):
-    """Waits for the condition and returns what it gave."""
+    """Waits until the condition is true and returns its value."""
     end = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
@@ -32,7 +32,7 @@ def until(condition, seconds, what):
 
 
 def unmount(directory):
-    """Takes down every mount in the directory, the innermost first."""
+    """Unmounts everything below the directory, innermost mounts first."""
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for mount in reversed(mounts):
         if mount.startswith(f"{directory}/"):
@@ -44,7 +44,7 @@ def cargo_metadata():
 
 
 def package():
-    """What Cargo.toml says of the program."""
+    """Returns the metadata of the package from Cargo.toml."""
     return next(p for p in cargo_metadata()["packages"] if p["name"] == "ecs-discovery")
 
 

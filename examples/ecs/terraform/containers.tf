@@ -1,4 +1,4 @@
-# task-definition.json, container by container. ../README.md says why each is as it is.
+# The containers of task-definition.json. ../README.md explains the choices.
 
 locals {
   to_cloudwatch = {
@@ -74,7 +74,7 @@ locals {
       memory                 = 128
       command                = ["-config.cluster=${var.cluster_name}", "-config.write-to=/output/ecs_file_sd.yml"]
       environment = [
-        { name = "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", value = "127.0.0.1:9779" },
+        { name = "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", value = "127.0.0.1:10779" },
       ]
       healthCheck = {
         command     = ["CMD", "/bin/ecs-discovery", "-healthcheck"]

@@ -1,4 +1,4 @@
-# Whom ECS may make a role of this account's tasks, and nobody else's.
+# ECS may assume the roles for tasks of this account only.
 locals {
   trust_ecs_tasks = jsonencode({
     Version = "2012-10-17"
@@ -16,7 +16,7 @@ locals {
   })
 }
 
-# What the programs in the task may do.
+# The permissions of the programs in the task.
 resource "aws_iam_role" "task" {
   name               = "${var.name}-task"
   description        = "ecs-discovery lists one cluster; the config container reads one object"
@@ -42,7 +42,7 @@ resource "aws_iam_role_policy" "discovery" {
           }
         }
       },
-      # These have no resource to name, and no cluster.
+      # These support neither resource-level permissions nor the condition ecs:cluster.
       {
         Effect   = "Allow"
         Action   = concat(["ecs:DescribeTaskDefinition"], var.tasks_on_instances ? ["ec2:DescribeInstances"] : [])
@@ -67,7 +67,7 @@ resource "aws_iam_role_policy" "config_bucket" {
   })
 }
 
-# What ECS does for the task before it runs, and around it. No program in the task has this role.
+# The permissions of ECS itself, to start the task and to write its logs. No program in the task has this role.
 resource "aws_iam_role" "execution" {
   name               = "${var.name}-execution"
   description        = "ECS pulls the images, writes the awslogs streams and reads the one secret"

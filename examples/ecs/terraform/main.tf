@@ -1,6 +1,6 @@
-# The same as cloudformation.yaml: the task of task-definition.json (here in containers.tf), its roles (iam.tf), its log
-# group, its network and the service that runs it. Not made here: the cluster, the bucket with prometheus.yml, and the
-# secret. ../README.md has the steps. The folder needs none of the files around it.
+# The same as cloudformation.yaml: the task of task-definition.json (here in containers.tf), its roles (iam.tf), log
+# group, security group and service. The cluster, the bucket with prometheus.yml and the secret must exist: see the
+# steps in ../README.md. This directory can be copied on its own.
 
 data "aws_caller_identity" "this" {}
 data "aws_partition" "this" {}
@@ -19,11 +19,11 @@ resource "aws_cloudwatch_log_group" "prometheus" {
 
 resource "aws_security_group" "prometheus" {
   name        = var.name
-  description = "Prometheus on ECS - nothing comes in, scrapes and metrics and logs go out"
+  description = "Prometheus on ECS - no inbound traffic, outbound scrapes, metrics and logs"
   vpc_id      = var.vpc_id
 }
 
-# Unlike AWS and CloudFormation, the provider begins with no way out.
+# Unlike AWS and CloudFormation, the provider creates security groups without an egress rule.
 resource "aws_vpc_security_group_egress_rule" "all" {
   security_group_id = aws_security_group.prometheus.id
   description       = "Scrapes, AWS calls, images, metrics and logs"
@@ -31,7 +31,7 @@ resource "aws_vpc_security_group_egress_rule" "all" {
   cidr_ipv4         = "0.0.0.0/0"
 }
 
-# A rule of its own, so that the application's security group stays whose it is.
+# A separate resource, so that the application's security group stays under its owner's control.
 resource "aws_vpc_security_group_ingress_rule" "scrapes" {
   security_group_id            = var.application_security_group_id
   referenced_security_group_id = aws_security_group.prometheus.id
@@ -76,14 +76,14 @@ resource "aws_ecs_service" "prometheus" {
   launch_type     = "FARGATE"
   desired_count   = 1
 
-  # Two Prometheis with the same external labels would send samples of the same series, and the receiver refuses what
-  # comes out of order. So the old task stops before the new one starts, at the price of a gap in each deployment; and
-  # there is no rebalancing, which starts the new one first.
+  # Two Prometheus servers with the same external labels would send samples of the same series, and the receiver rejects
+  # samples that are out of order. Therefore the old task stops before the new one starts, which leaves a gap in each
+  # deployment, and rebalancing, which starts the new task first, is disabled.
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
   availability_zone_rebalancing      = "DISABLED"
 
-  # Without it a task that cannot start is started again and again.
+  # Without it, ECS would restart a task that cannot start forever.
   deployment_circuit_breaker {
     enable   = true
     rollback = true
@@ -95,7 +95,7 @@ resource "aws_ecs_service" "prometheus" {
     assign_public_ip = var.assign_public_ip
   }
 
-  # What the task needs in its first minute and no argument above refers to.
+  # What the task needs when it starts, but no argument above refers to.
   depends_on = [
     aws_iam_role_policy.execution,
     aws_iam_role_policy.config_bucket,

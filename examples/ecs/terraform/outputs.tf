@@ -1,25 +1,25 @@
 output "service_name" {
-  description = "The service, in the cluster that is scraped."
+  description = "The service, in the scraped cluster."
   value       = aws_ecs_service.prometheus.name
 }
 
 output "task_definition_arn" {
-  description = "The revision that the service runs."
+  description = "The task definition revision that the service runs."
   value       = aws_ecs_task_definition.prometheus.arn
 }
 
 output "task_role_arn" {
-  description = "Who reads ECS and the bucket, and whom a role in another account has to trust."
+  description = "The role that reads ECS and the bucket, which a role in another account must trust."
   value       = aws_iam_role.task.arn
 }
 
 output "execution_role_arn" {
-  description = "Who pulls the images, writes the log router's logs and reads the secret."
+  description = "The role that pulls the images, writes the log router's logs and reads the secret."
   value       = aws_iam_role.execution.arn
 }
 
 output "security_group_id" {
-  description = "Whose traffic further security groups have to let in to be scraped."
+  description = "The security group of Prometheus, which further security groups must allow to be scraped."
   value       = aws_security_group.prometheus.id
 }
 

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "What everything made here is called. One for each cluster that is scraped."
+  description = "Name of every resource that this module creates. Use a different one per scraped cluster."
   type        = string
   default     = "ecs-prometheus"
 }
@@ -7,7 +7,7 @@ variable "name" {
 # What is scraped
 
 variable "cluster_name" {
-  description = "Name of the ECS cluster whose containers are scraped. The service runs in it, too."
+  description = "Name of the ECS cluster whose containers are scraped. The service also runs in it."
   type        = string
 
   validation {
@@ -17,18 +17,18 @@ variable "cluster_name" {
 }
 
 variable "tasks_on_instances" {
-  description = "False where every task is on Fargate or in network mode awsvpc: finding those takes two permissions less."
+  description = "False if every task runs on Fargate or in network mode awsvpc: discovering those needs two permissions less."
   type        = bool
   default     = true
 }
 
 variable "application_security_group_id" {
-  description = "Security group that Prometheus shall reach: the tasks', or the instances' where tasks are not in awsvpc mode."
+  description = "Security group that Prometheus must reach: the tasks', or the instances' if tasks are not in awsvpc mode."
   type        = string
 }
 
 variable "first_port" {
-  description = "First port that Prometheus may reach there. Ports that ECS chooses on EC2 begin at 32768."
+  description = "First port that Prometheus may reach there. Ports that ECS assigns on EC2 start at 32768."
   type        = number
   default     = 1024
 }
@@ -42,17 +42,17 @@ variable "last_port" {
 # Where it runs
 
 variable "vpc_id" {
-  description = "VPC of the tasks that are scraped."
+  description = "VPC of the scraped tasks."
   type        = string
 }
 
 variable "subnet_ids" {
-  description = "Subnets in that VPC with a way to AWS, to the images' registries and to ascent_host."
+  description = "Subnets in that VPC that can reach AWS, the image registries and ascent_host."
   type        = list(string)
 }
 
 variable "assign_public_ip" {
-  description = "True in public subnets, false where a NAT gateway or VPC endpoints are the way out."
+  description = "True in public subnets, false if the subnets use a NAT gateway or VPC endpoints."
   type        = bool
   default     = false
 }
@@ -70,26 +70,26 @@ variable "config_bucket" {
 }
 
 variable "cpu" {
-  description = "CPU units of the task. Fargate takes only certain pairs of CPU and memory."
+  description = "CPU units of the task. Fargate supports only certain combinations of CPU and memory."
   type        = number
   default     = 512
 }
 
 variable "memory" {
-  description = "Memory of the task, in MiB. Prometheus has all of it but 512, and needs more the more series there are."
+  description = "Memory of the task, in MiB. Prometheus gets all but 512 of it; its need grows with the number of series."
   type        = number
   default     = 2048
 
   validation {
     condition     = var.memory >= 1024
-    error_message = "The other containers have 512 MiB; Prometheus needs as much at the least."
+    error_message = "The other containers get 512 MiB, and Prometheus needs at least as much."
   }
 }
 
 # Where metrics and logs go
 
 variable "ascent_host" {
-  description = "Host name of the vendor's endpoint for logs. (That for metrics is in prometheus.yml.)"
+  description = "Host name of the vendor's endpoint for logs. (The one for metrics is in prometheus.yml.)"
   type        = string
 
   validation {
@@ -98,19 +98,19 @@ variable "ascent_host" {
   }
 }
 
-# The secret itself is never a variable: those end up in the state.
+# The secret itself is not a variable, because variables are stored in the state.
 variable "secret_arn" {
   description = "ARN of the Secrets Manager secret with the keys remote_write_token and logs_authorization."
   type        = string
 
   validation {
     condition     = can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$", var.secret_arn))
-    error_message = "This is the whole ARN, with the six characters that Secrets Manager has added to the name."
+    error_message = "This is the complete ARN, with the six characters that Secrets Manager appends to the name."
   }
 }
 
 variable "log_retention_in_days" {
-  description = "For how long the logs of the log router are kept."
+  description = "Retention of the log router's logs, in days."
   type        = number
   default     = 30
 }

@@ -1,1 +1,1 @@
-"""The real parts the tests are made of: one file each."""
+"""The real programs and services that the tests use, one per file."""

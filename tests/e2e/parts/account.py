@@ -1,4 +1,4 @@
-"""An AWS account as its owner uses it through boto3: what there is, and what our file should say of it."""
+"""An AWS account, managed through boto3, and the target groups that its tasks should give."""
 
 import json
 from collections import namedtuple
@@ -8,18 +8,18 @@ import boto3
 
 REGION = "eu-west-1"
 Keys = namedtuple("Keys", "id secret token", defaults=[None])
-TESTING = Keys("testing", "testing")
+TEST_KEYS = Keys("testing", "testing")
 
 
 def docker_labels(port, job=None, path=None, scheme=None, server_name=None):
-    """The docker labels of a container to be scraped; what is None is left out."""
+    """Returns the docker labels of a container to scrape, without those that are None."""
     label = {"PORT": str(port), "JOB_NAME": job, "PATH": path, "SCHEME": scheme, "SERVER_NAME": server_name}
     return {f"PROMETHEUS_EXPORTER_{name}": text for name, text in label.items() if text is not None}
 
 
 class Account:
-    def __init__(self, endpoint, keys=TESTING, trust=None):
-        """trust: the certificate of the authority to trust, where it is over TLS."""
+    def __init__(self, endpoint, keys=TEST_KEYS, trust=None):
+        """trust: path of the CA certificate, if the endpoint uses TLS."""
         self.endpoint = endpoint
         session = boto3.Session(keys.id, keys.secret, keys.token, region_name=REGION)
         self._client = partial(session.client, endpoint_url=endpoint, verify=trust)
@@ -33,21 +33,21 @@ class Account:
     def secrets(self):
         return self._client("secretsmanager")
 
-    # What there is
+    # Resources
 
     def cluster(self, name):
         return self.ecs.create_cluster(clusterName=name)["cluster"]["clusterArn"]
 
     @cached_property
     def subnet(self):
-        """A network on loopback, so that an instance's private address can really be scraped."""
+        """A subnet within 127.0.0.0/8, so that private addresses of instances can be scraped on loopback."""
         vpc = self.ec2.create_vpc(CidrBlock="127.0.0.0/16")["Vpc"]["VpcId"]
-        for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):  # moto's condition for awsvpc
+        for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):  # required by moto for awsvpc
             self.ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": True}})
         return self.ec2.create_subnet(VpcId=vpc, CidrBlock="127.0.0.0/24")["Subnet"]["SubnetId"]
 
     def fargate_task(self, cluster, family, labels, **more):
-        """An awsvpc task with an address of its own; gives its ARN."""
+        """Runs an awsvpc task, which gets its own address; returns its ARN."""
         self.ecs.register_task_definition(
             family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
             containerDefinitions=[_container(family, labels)],
@@ -57,7 +57,7 @@ class Account:
         return self._run(cluster, family, launchType="FARGATE", networkConfiguration=network, **more)
 
     def ec2_host(self, cluster, private_address):
-        """An EC2 instance that has joined the cluster."""
+        """Starts an EC2 instance and registers it with the cluster."""
         image = self.ec2.describe_images()["Images"][0]["ImageId"]
         [instance] = self.ec2.run_instances(
             ImageId=image, MinCount=1, MaxCount=1, SubnetId=self.subnet, PrivateIpAddress=private_address
@@ -67,7 +67,7 @@ class Account:
         )
 
     def host_mode_task(self, cluster, family, labels, **more):
-        """A task in the cluster's EC2 instance's own network; gives its ARN."""
+        """Runs a host mode task on the cluster's EC2 instance; returns its ARN."""
         self.ecs.register_task_definition(
             family=family, networkMode="host", containerDefinitions=[_container(family, labels)]
         )
@@ -80,39 +80,39 @@ class Account:
     def stop(self, cluster, task):
         self.ecs.stop_task(cluster=cluster, task=task)
 
-    # Who may do what
+    # Permissions
 
-    def user_who_may(self, *actions, name="sidecar"):
-        """The keys of a new IAM user."""
+    def user_with(self, *actions, name="sidecar"):
+        """Creates an IAM user with these permissions; returns its keys."""
         self.iam.create_user(UserName=name)
         if actions:
             allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
             policy = {"Version": "2012-10-17", "Statement": [allowed]}
-            self.iam.put_user_policy(UserName=name, PolicyName="it", PolicyDocument=json.dumps(policy))
+            self.iam.put_user_policy(UserName=name, PolicyName="allowed", PolicyDocument=json.dumps(policy))
         key = self.iam.create_access_key(UserName=name)["AccessKey"]
         return Keys(key["AccessKeyId"], key["SecretAccessKey"])
 
     def role(self, name, trust, *policies):
-        """The ARN of a new role."""
+        """Creates a role; returns its ARN."""
         arn = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
         for number, policy in enumerate(policies):
-            self.give(name, str(number), policy)
+            self.put_role_policy(name, str(number), policy)
         return arn
 
-    def give(self, role, name, policy):
+    def put_role_policy(self, role, name, policy):
         self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
 
     def session(self, role_arn):
-        """What STS gives whoever assumes the role."""
+        """Assumes the role; returns temporary credentials."""
         return self.sts.assume_role(RoleArn=role_arn, RoleSessionName="owner")["Credentials"]
 
-    def seen_through(self, role_arn):
-        """The account the role belongs to."""
+    def assume(self, role_arn):
+        """Returns the role's account, accessed through the role."""
         session = self.session(role_arn)
         keys = Keys(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
         return Account(self.endpoint, keys)
 
-    # What the file should say
+    # Expected content of the file
 
     def address(self, cluster, task):
         described = self._describe(cluster, task)
@@ -126,24 +126,24 @@ class Account:
         return found["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
 
     def target_group(self, cluster, task, target):
-        """The entry of the file for this task, every label taken from what boto3 says of it."""
+        """Returns the expected target group of a task, with all labels taken from boto3's responses."""
         described = self._describe(cluster, task)
         [container] = described["containers"]
         definition = self.ecs.describe_task_definition(taskDefinition=described["taskDefinitionArn"])["taskDefinition"]
         [defined] = definition["containerDefinitions"]
-        asked = defined["dockerLabels"]
+        docker = defined["dockerLabels"]
         labels = {
             "task_arn": described["taskArn"],
             "task_name": definition["family"],
-            "job": asked.get("PROMETHEUS_EXPORTER_JOB_NAME"),
+            "job": docker.get("PROMETHEUS_EXPORTER_JOB_NAME"),
             "task_revision": str(definition["revision"]),
             "task_group": described["group"],
             "cluster_arn": described["clusterArn"],
             "container_name": container["name"],
             "container_arn": container["containerArn"],
             "docker_image": defined["image"],
-            "__metrics_path__": asked.get("PROMETHEUS_EXPORTER_PATH"),
-            "__scheme__": asked.get("PROMETHEUS_EXPORTER_SCHEME"),
+            "__metrics_path__": docker.get("PROMETHEUS_EXPORTER_PATH"),
+            "__scheme__": docker.get("PROMETHEUS_EXPORTER_SCHEME"),
         }
         return {"targets": [target], "labels": {name: text for name, text in labels.items() if text is not None}}
 

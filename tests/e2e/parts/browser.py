@@ -1,11 +1,11 @@
-"""A browser as people have it: Chromium, headless."""
+"""Chromium, headless."""
 
 import shutil
 import subprocess
 from collections import namedtuple
 from html.parser import HTMLParser
 
-from .process import bare_environment
+from .process import clean_environment
 
 Page = namedtuple("Page", "html tables links console")
 
@@ -18,14 +18,14 @@ FLAGS = [
 class Browser:
     def __init__(self, directory):
         self.program = shutil.which("chromium")
-        assert self.program, "no chromium on the PATH: apt-get install --no-install-recommends chromium, or tests/run e2e"
+        assert self.program, "chromium is not on the PATH: run apt-get install --no-install-recommends chromium"
         self.directory = directory
 
     def open(self, url):
-        """The page after it has been loaded: what the browser made of it, and what it complained of."""
+        """Loads the page; returns the resulting DOM and the messages on the console."""
         profile = self.directory / "chromium"
         argv = [self.program, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", url]
-        env = bare_environment(self.directory)
+        env = clean_environment(self.directory)
         run = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=180)
         assert run.returncode == 0 and run.stdout, f"chromium: exit {run.returncode}\n{run.stderr}"
         reader = _Reader()
@@ -35,7 +35,7 @@ class Browser:
 
 
 class _Reader(HTMLParser):
-    """Tables as lists of rows of texts, and where links lead."""
+    """Collects tables as lists of rows of texts, and the targets of links."""
 
     def __init__(self):
         super().__init__()

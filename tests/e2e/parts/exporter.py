@@ -1,4 +1,4 @@
-"""Things on loopback that Prometheus really scrapes."""
+"""HTTP servers on loopback for Prometheus to scrape."""
 
 import socket
 import threading
@@ -7,14 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 
-class Pages(ThreadingHTTPServer):
+class PageServer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address, answer):
-        """answer(path) gives the page's bytes, or None where there is no such page."""
+    def __init__(self, address, page_at):
+        """page_at(path) returns the bytes of a page, or None for 404."""
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                page = answer(self.path)
+                page = page_at(self.path)
                 self.send_response(404 if page is None else 200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
@@ -32,32 +32,32 @@ class Pages(ThreadingHTTPServer):
         self.server_close()
 
 
-class Exporter(Pages):
-    """One metric, exporter_says{word="..."} 1, on one path."""
+class Exporter(PageServer):
+    """Serves one metric, exporter_info{name="..."} 1, at one path."""
 
-    def __init__(self, word, address="127.0.0.1", path="/metrics"):
-        page = f'# TYPE exporter_says gauge\nexporter_says{{word="{word}"}} 1\n'.encode()
-        super().__init__(address, lambda asked: page if asked == path else None)
+    def __init__(self, name, address="127.0.0.1", path="/metrics"):
+        page = f'# TYPE exporter_info gauge\nexporter_info{{name="{name}"}} 1\n'.encode()
+        super().__init__(address, lambda requested: page if requested == path else None)
         self.port = self.server_address[1]
         host = f"[{address}]" if ":" in address else address
         self.target = f"{host}:{self.port}"
 
 
-class Road(Pages):
-    """The way into the VPC: an HTTP proxy that knows which exporter is behind which private address.
+class VpcProxy(PageServer):
+    """An HTTP proxy that forwards scrapes of private addresses to exporters on loopback.
 
-    A Fargate task's address is moto's to choose and none of ours, so Prometheus is given this as its
-    proxy_url. It still asks for exactly the target in the file, and any other one is not found.
+    moto chooses the addresses of Fargate tasks, and nothing can listen there. With this proxy as its
+    proxy_url, Prometheus still requests exactly the targets in the file. Other targets get 404.
     """
 
     def __init__(self):
-        self.leads_to = {}
+        self.exporters = {}
         super().__init__("127.0.0.1", self._fetch)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
-    def _fetch(self, asked):
-        url = urlsplit(asked)
-        exporter = self.leads_to.get(url.netloc)
+    def _fetch(self, requested):
+        url = urlsplit(requested)
+        exporter = self.exporters.get(url.netloc)
         if exporter is None:
             return None
         with urllib.request.urlopen(f"http://{exporter.target}{url.path}", timeout=10) as page:

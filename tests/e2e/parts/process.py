@@ -1,4 +1,4 @@
-"""A program of our own, with its output in a file; ended by its own pid and no other."""
+"""A child process with its output in a file."""
 
 import os
 import re
@@ -7,13 +7,13 @@ import subprocess
 from .wait import until
 
 
-def bare_environment(home, **more):
-    """No AWS_*, proxy or certificate settings of whoever runs the tests reach a program under test."""
+def clean_environment(home, **more):
+    """Returns an environment without the user's AWS_*, proxy and certificate settings."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), **more}
 
 
-def forget_settings():
-    """No AWS_* or proxy settings of whoever runs the tests lead boto3 and urllib, which run in them, elsewhere."""
+def clear_settings():
+    """Removes the user's AWS_* and proxy settings from this process, where boto3 and urllib would use them."""
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             del os.environ[name]
@@ -21,31 +21,32 @@ def forget_settings():
 
 
 class Process:
-    def __init__(self, argv, log, env, umask=0o022):
-        self.log = log
-        with log.open("wb") as sink:
+    def __init__(self, argv, log_file, env, umask=0o022):
+        self.log_file = log_file
+        with log_file.open("wb") as sink:
             self.popen = subprocess.Popen(
                 [str(word) for word in argv],
                 stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=env, umask=umask,
             )
 
-    def said(self):
-        return self.log.read_text(errors="replace")
+    def log(self):
+        return self.log_file.read_text(errors="replace")
 
     def is_running(self):
         return self.popen.poll() is None
 
-    def announces(self, pattern):
-        """The match, once the program has printed it."""
+    def wait_for_log(self, pattern):
+        """Waits until the output matches the pattern and returns the match."""
         def printed():
-            found = re.search(pattern, self.said())
+            found = re.search(pattern, self.log())
             if not found and not self.is_running():
-                raise RuntimeError(f"{self.popen.args[0]} ended early:\n{self.said()}")
+                raise RuntimeError(f"{self.popen.args[0]} exited early:\n{self.log()}")
             return found
 
-        return until(f"{self.popen.args[0]} says {pattern}", printed)
+        return until(f"{self.popen.args[0]} logs {pattern}", printed)
 
     def stop(self):
+        """Stops the process if it is running; returns its exit code."""
         if self.is_running():
             self.popen.terminate()
             try:

@@ -1,4 +1,4 @@
-"""The file, read as strictly as its readers do."""
+"""The file_sd file, parsed as strictly as its readers do."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ import yaml
 
 
 def parse(data, suffix):
-    """The target groups; anything less than a whole, well-formed file raises."""
+    """Returns the target groups; raises unless the file is complete and well-formed."""
     groups = json.loads(data) if suffix == ".json" else yaml.safe_load(data)
     assert isinstance(groups, list), f"not a list: {data!r}"
     for group in groups:
@@ -20,17 +20,17 @@ def read(path):
     return parse(path.read_bytes(), path.suffix)
 
 
-def with_cache(path):
-    """The names of the file and of the cache beside it: all that a program leaves in the directory."""
+def file_and_cache(path):
+    """Returns the names of the file and of the cache beside it: all that the program leaves in the directory."""
     return [f".{path.name}.cache", path.name]
 
 
-def in_order(groups):
+def sorted_groups(groups):
     return sorted(groups, key=lambda group: json.dumps(group, sort_keys=True))
 
 
 class Reader(threading.Thread):
-    """Reads the file over and over, as fast as it can, and remembers each content it met."""
+    """Reads the file in a tight loop and records each distinct content."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
@@ -45,12 +45,12 @@ class Reader(threading.Thread):
                 if not self.contents or data != self.contents[-1]:
                     parse(data, self.path.suffix)
                     self.contents.append(data)
-        except Exception as error:  # a missing, empty or cut file ends up here
+        except Exception as error:  # the file was missing, empty or truncated
             self.error = error
 
     def stop(self):
-        """Every content there was, in order; fails if one of them was not whole."""
+        """Returns all recorded contents in order; fails if one of them was incomplete."""
         self._done.set()
         self.join()
-        assert self.error is None, f"a reader met {self.error!r} after {len(self.contents)} contents"
+        assert self.error is None, f"a read failed with {self.error!r} after {len(self.contents)} contents"
         return self.contents

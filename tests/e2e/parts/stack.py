@@ -1,4 +1,4 @@
-"""examples/ecs, deployed: what its task needs, the task itself, and the place its metrics go to."""
+"""A deployment of examples/ecs: what its task needs, the task itself, and the receiver of its metrics."""
 
 import json
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 from . import prometheus as stock
 from .account import REGION
 from .credentials import CredentialsEndpoint
-from .gate import Gate
-from .process import Process, bare_environment
+from .process import Process, clean_environment
 from .prometheus import Prometheus
 from .task import Task
+from .token_proxy import TokenProxy
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ecs"
 TOKEN = "t0ken-with_every.kind~of+character/that=may-be-in-one"
 
-# The words that a person replaces, but for ASCENT_HOST, which each stack has for itself, and the image.
+# The values of the placeholders, except ASCENT_HOST, which differs per stack, and the image.
 VALUES = {
     "REGION": REGION, "ACCOUNT_ID": "123456789012", "CLUSTER_NAME": "prod", "CONFIG_BUCKET": "prometheus-config",
 }
@@ -28,7 +28,7 @@ TASK_POLICIES = ["discovery-one-cluster", "config-bucket"]
 
 
 def example(name, values=VALUES):
-    """The text of a file of the example, each of these words or addresses replaced by its value."""
+    """Returns a file of the example with these placeholders and addresses replaced by their values."""
     text = (EXAMPLE / name).read_text()
     for word, value in values.items():
         text = re.sub(rf"(?<![\w.]){re.escape(word)}(?![\w.])", value, text)
@@ -39,8 +39,8 @@ def policy(name):
     return json.loads(example(f"iam/{name}.json"))
 
 
-class Ground:
-    """What must be there before a task can run: the bucket, the secret, and the two roles."""
+class Prerequisites:
+    """Creates what a task needs before it can run: the bucket, the secret, and the two roles."""
 
     def __init__(self, account):
         self._account = account
@@ -51,8 +51,8 @@ class Ground:
         trust = policy("trust-ecs-tasks")
         task_role = account.role(TASK_ROLE, trust, *(policy(name) for name in TASK_POLICIES))
         execution_role = account.role("ecs-prometheus-execution", trust, _for_any_resource(policy("execution-role")))
-        # ECS assumes both. The trust policy lets nobody else, so this comes before moto checks permissions.
-        self._agent = account.seen_through(execution_role)
+        # The trust policy allows only ECS to assume the roles, so assume them before moto enforces permissions.
+        self._agent = account.assume(execution_role)
         self._credentials = CredentialsEndpoint(account.session(task_role), task_role)
         self.environment = {
             "AWS_REGION": REGION, "AWS_CONTAINER_CREDENTIALS_FULL_URI": self._credentials.url,
@@ -63,12 +63,12 @@ class Ground:
         self._account.s3.put_object(Bucket=VALUES["CONFIG_BUCKET"], Key="prometheus.yml", Body=config.encode())
 
     def deny(self, action):
-        """From now on the task role may do all but this."""
+        """Denies an action to the task role from now on."""
         denied = {"Effect": "Deny", "Action": action, "Resource": "*"}
-        self._account.give(TASK_ROLE, "denied", {"Version": "2012-10-17", "Statement": [denied]})
+        self._account.put_role_policy(TASK_ROLE, "denied", {"Version": "2012-10-17", "Statement": [denied]})
 
     def secret(self, value_from):
-        """As the ECS agent reads it: ARN:key:stage:version."""
+        """Reads a secret like the ECS agent, from a valueFrom of the form ARN:key:stage:version."""
         *arn, key, _stage, _version = value_from.split(":")
         text = self._agent.secrets.get_secret_value(SecretId=":".join(arn))["SecretString"]
         return json.loads(text)[key]
@@ -78,41 +78,42 @@ class Ground:
 
 
 class Stack:
-    """A task, and behind a gate that wants to see the token the Prometheus that receives."""
+    """A task, and a receiving Prometheus behind a proxy that checks the token."""
 
-    def __init__(self, directory, ground, binary, program, token=TOKEN):
-        self.directory, self._ground, self._binary, self._program = directory, ground, binary, program
+    def __init__(self, directory, prerequisites, binary, program, token=TOKEN):
+        self.directory, self._prerequisites, self._binary, self._program = directory, prerequisites, binary, program
         self.receiver = _receiver(program, directory / "receiver")
-        self.gate = Gate(token, self.receiver.url, directory)
-        self._own_address = _free_address()
+        self.token_proxy = TokenProxy(token, self.receiver.url, directory)
+        self._prometheus_address = _free_address()
         values = VALUES | {
-            "ASCENT_HOST": self.gate.host, "127.0.0.1:9090": self._own_address, "127.0.0.1:9779": _free_address(),
+            "ASCENT_HOST": self.token_proxy.host, "127.0.0.1:9090": self._prometheus_address,
+            "127.0.0.1:10779": _free_address(),
         }
         images = {"config": self._config, "ecs-discovery": self._ecs_discovery, "prometheus": self._prometheus}
         definition = example("task-definition.json", values)
-        self.task = Task(definition, directory / "volumes", images, ground.secret, ground.environment)
-        self.config = self.task.seen_by("prometheus", example("prometheus.yml", values))
+        self.task = Task(definition, directory / "volumes", images, prerequisites.secret, prerequisites.environment)
+        self.config = self.task.on_host("prometheus", example("prometheus.yml", values))
 
     def upload_and_start(self):
-        """Gives its Prometheus."""
-        self._ground.upload(self.config)
+        """Uploads the configuration and starts the task; returns its Prometheus."""
+        self._prerequisites.upload(self.config)
         return self.task.start("prometheus")
 
     def stop(self):
-        # The sender before its sink: it would go on trying for a minute.
+        # The sender before the receiver, or it would retry for a minute.
         for name in ("prometheus", "ecs-discovery", "config"):
             if name in self.task.running:
                 self.task.running[name].stop()
-        self.gate.stop()
+        self.token_proxy.stop()
         self.receiver.stop()
 
-    def evidence(self):
+    def diagnostics(self):
         for file in sorted(self.directory.rglob("*.*")):
             if file.suffix in (".log", ".yml"):
                 yield f"{self._program.version} {file.relative_to(self.directory)}", file.read_text(errors="replace")
 
     def _config(self, words, environment):
-        # aws of the stock image is version 2; here it is version 1, beside the Python of the tests.
+        # The image has version 2 of the AWS CLI, the tests' virtual environment version 1.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return self._run("config", words, environment | {"PATH": path})
 
@@ -120,28 +121,29 @@ class Stack:
         return self._run("ecs-discovery", [self._binary, *words], environment)
 
     def _prometheus(self, words, _environment):
-        # SSL_CERT_FILE: the authorities that Go programs trust.
+        # Go programs trust the CAs in SSL_CERT_FILE.
         return Prometheus(
-            self._program, self.directory, *words, listen=self._own_address, SSL_CERT_FILE=str(self.gate.authority)
+            self._program, self.directory, *words, listen=self._prometheus_address,
+            SSL_CERT_FILE=str(self.token_proxy.authority),
         )
 
     def _run(self, name, argv, environment):
-        return Process(argv, self.directory / f"{name}.log", bare_environment(self.directory, **environment))
+        return Process(argv, self.directory / f"{name}.log", clean_environment(self.directory, **environment))
 
 
 def _for_any_resource(document):
-    """moto knows of resources in S3 only, and grants nothing to whoever names another."""
+    """Replaces all resources by "*": moto supports only S3 resources and rejects statements with others."""
     return document | {"Statement": [statement | {"Resource": "*"} for statement in document["Statement"]]}
 
 
 def _receiver(program, directory):
     directory.mkdir(parents=True)
-    files = stock.its_files(stock.write_config(directory / "prometheus.yml"), directory)
+    files = stock.path_flags(stock.write_config(directory / "prometheus.yml"), directory)
     return Prometheus(program, directory, *files, "--web.enable-remote-write-receiver")
 
 
 def _free_address():
-    """For an address that must be known before who listens there has started."""
+    """Returns an unused address, for a listener whose address must be known before it starts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"

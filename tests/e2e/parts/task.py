@@ -1,23 +1,23 @@
-"""A task of a task definition: its containers' programs, started as the ECS agent starts containers.
+"""Runs the containers of a task definition as processes, as the ECS agent would start them.
 
-What runs is what the definition says: entryPoint, command, environment, secrets, dependsOn. There is no container and
-so nothing is mounted: a path below a mount point becomes one in the directory that stands for the volume.
+entryPoint, command, environment, secrets and dependsOn come from the task definition. There are no containers, so
+nothing is mounted: paths below a mount point are replaced by paths in the directory that represents the volume.
 """
 
 import json
 import re
 
-from .wait import PATIENCE
+from .wait import TIMEOUT
 
 
 class NotStarted(Exception):
-    """A container it depends on did not end well."""
+    """A container was not started because one that it depends on failed."""
 
 
 class Task:
     def __init__(self, definition, directory, images, secret, environment):
-        """images: container name to what starts its program: image(words, environment).
-        secret(valueFrom) gives its text; environment is what ECS adds to every container's own."""
+        """images: container name to a function that starts its program: image(words, environment).
+        secret(valueFrom) returns a secret's text; environment is added by ECS to every container."""
         self._definition = json.loads(definition)
         self._images, self._secret, self._environment = images, secret, environment
         self._volumes = {volume["name"]: directory / volume["name"] for volume in self._definition["volumes"]}
@@ -26,17 +26,17 @@ class Task:
         self.running = {}
 
     def start(self, name):
-        """Gives the container's program, once it runs and what it depends on is as it should be."""
+        """Starts a container after its dependencies, unless it is running; returns its process."""
         container = self._container(name)
-        for needed in container.get("dependsOn", []):
-            self._await(needed["containerName"], needed["condition"])
+        for dependency in container.get("dependsOn", []):
+            self._await(dependency["containerName"], dependency["condition"])
         if name not in self.running:
-            words = [self.seen_by(name, word) for word in container.get("entryPoint", []) + container["command"]]
-            self.running[name] = self._images[name](words, self._its_environment(container))
+            words = [self.on_host(name, word) for word in container.get("entryPoint", []) + container["command"]]
+            self.running[name] = self._images[name](words, self._environment_of(container))
         return self.running[name]
 
-    def seen_by(self, name, text):
-        """The text with the paths of the container's mount points replaced."""
+    def on_host(self, name, text):
+        """Replaces the mount points of a container in the text by their host directories."""
         for mount in self._container(name).get("mountPoints", []):
             path, volume = mount["containerPath"], self._volumes[mount["sourceVolume"]]
             text = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w.-])", str(volume), text)
@@ -47,17 +47,17 @@ class Task:
             return
         program = self.start(name)
         if condition == "SUCCESS":
-            code = program.popen.wait(PATIENCE)
+            code = program.popen.wait(TIMEOUT)
             if code != 0:
-                raise NotStarted(f"{name} ended with {code}")
+                raise NotStarted(f"{name} exited with {code}")
         else:
-            assert condition == "START", f"nothing here knows when {name} is {condition}"
+            assert condition == "START", f"unsupported condition {condition} for {name}"
 
     def _container(self, name):
         [found] = [each for each in self._definition["containerDefinitions"] if each["name"] == name]
         return found
 
-    def _its_environment(self, container):
-        said = {each["name"]: each["value"] for each in container.get("environment", [])}
+    def _environment_of(self, container):
+        defined = {each["name"]: each["value"] for each in container.get("environment", [])}
         secrets = {each["name"]: self._secret(each["valueFrom"]) for each in container.get("secrets", [])}
-        return {**self._environment, **said, **secrets}
+        return {**self._environment, **defined, **secrets}

@@ -1,25 +1,25 @@
-"""The one place where this suite lets time pass."""
+"""Waiting for conditions. Nothing else in this suite waits for time to pass."""
 
 import time
 
-PATIENCE = 60  # seconds: a machine busy with other builds is slow, not broken
-POLL_EVERY = 0.1
+TIMEOUT = 60  # seconds: generous, because other builds may slow the machine down
+POLL_INTERVAL = 0.1
 
 
-def until(what, condition, within=PATIENCE):
-    """Asks condition() until its answer is true, and gives that answer back.
+def until(what, condition, within=TIMEOUT):
+    """Calls condition() until it returns something true, and returns that.
 
-    A condition may also be a function full of asserts that returns something true at its end.
+    Instead of returning something false, condition() may raise an AssertionError.
     """
     deadline = time.monotonic() + within
     while True:
         try:
-            answer = condition()
-            if answer:
-                return answer
-            reason = f"last answer: {answer!r}"
-        except AssertionError as not_yet:
-            reason = str(not_yet)
+            result = condition()
+            if result:
+                return result
+            reason = f"last result: {result!r}"
+        except AssertionError as failed:
+            reason = str(failed)
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what}\n{reason}")
-        time.sleep(POLL_EVERY)
+        time.sleep(POLL_INTERVAL)
