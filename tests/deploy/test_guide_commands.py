@@ -122,7 +122,7 @@ def test_steps_create_the_service_and_print_the_shown_output(reader):
 aws ecs run-task --cluster {cluster} --task-definition ecs-prometheus --launch-type FARGATE >>started \\
     --network-configuration "awsvpcConfiguration={{subnets=[$SUBNET_IDS],securityGroups=[$SECURITY_GROUP]}}"'''
     *outputs, _started, checked, changed, _stopped, wrong = reader.run(
-        *(commands(heading) for heading in STEPS[:-1]), start, commands(STEPS[-1]), commands("To change it"),
+        *(commands(heading) for heading in STEPS[:-1]), start, commands(STEPS[-1]), commands("Change the configuration"),
         f'aws ecs stop-task --cluster {cluster} --task "$TASK"', commands("When something is wrong"),
     )
 
@@ -147,7 +147,7 @@ aws ecs run-task --cluster {cluster} --task-definition ecs-prometheus --launch-t
 
 
 def test_stack_is_created_with_one_command(reader):
-    reader.run(*(commands(heading) for heading in STEPS[:4]), commands("In one command"))
+    reader.run(*(commands(heading) for heading in STEPS[:4]), commands("With CloudFormation or Terraform"))
 
     [stack] = reader.client("cloudformation").describe_stacks(StackName="ecs-prometheus")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
@@ -155,7 +155,7 @@ def test_stack_is_created_with_one_command(reader):
 
 def test_terraform_command_sets_all_required_variables(reader):
     reader.ids["subnet-0123456789abcdef0"] = "subnet-a,subnet-b"
-    _, terraform = [body for language, body, _ in BLOCK.findall(sections()["In one command"]) if language == "sh"]
+    _, terraform = [body for language, body, _ in BLOCK.findall(sections()["With CloudFormation or Terraform"]) if language == "sh"]
 
     reader.run(*(commands(heading) for heading in (STEPS[0], STEPS[1], STEPS[3])), terraform)
 
@@ -169,7 +169,7 @@ def test_terraform_command_sets_all_required_variables(reader):
 
 
 def test_compose_command_sets_all_required_variables(reader):
-    block = commands("On your own machine")
+    block = commands("Run it locally")
     required = {name for name in re.findall(r"\$\{(\w+):\?", (ECS / "compose.yaml").read_text())}
     assert required == set(re.findall(r"\b([A-Z_]+)=", block.splitlines()[-1]))
     # Version 1 of the AWS CLI, which these tests use, cannot export credentials.
