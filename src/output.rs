@@ -19,6 +19,8 @@ pub enum Output {
         format: Format,
         /// The groups that were written last, and the stamp of the file afterwards.
         last: Option<(Arc<Vec<TargetGroup>>, Stamp)>,
+        /// What was warned of last.
+        warned: Option<Written>,
     },
     /// Nowhere.
     Nowhere,
@@ -49,7 +51,7 @@ impl Output {
                 if leftovers > 0 {
                     tracing::info!(leftovers, "removed temporary files of a previous run");
                 }
-                Self::File { writer, format: *format, last: None }
+                Self::File { writer, format: *format, last: None, warned: None }
             }
         }
     }
@@ -80,7 +82,7 @@ impl Output {
     ) -> Result<Written, WriteError> {
         match self {
             Self::Nowhere => Ok(Written::Unchanged),
-            Self::File { writer, format, last } => {
+            Self::File { writer, format, last, warned } => {
                 let unchanged = last.take().filter(|(same, _)| Arc::ptr_eq(same, groups)).map(|(_, stamp)| stamp);
                 let (writer, content, format) = (writer.clone(), groups.clone(), *format);
                 let (written, stamp) = blocking(move || {
@@ -95,6 +97,7 @@ impl Output {
                 })
                 .await?;
                 *last = stamp.map(|stamp| (groups.clone(), stamp));
+                warn_once(written, warned);
                 Ok(written)
             }
             Self::Stdout(last) => {
@@ -106,9 +109,37 @@ impl Output {
                 let failed = |error| WriteError::other("write to", "standard output", error);
                 blocking(move || print(separator, &printed).map_err(failed)).await?;
                 *last = Some(bytes);
-                Ok(Written::Replaced)
+                Ok(Written::Replaced(None))
             }
         }
+    }
+}
+
+/// Warns of a write that readers can notice, unless the same was warned of before.
+fn warn_once(written: Written, warned: &mut Option<Written>) {
+    if *warned == Some(written) {
+        return;
+    }
+    match written {
+        Written::InPlace(kind) => {
+            let (error, remedy) = (io::Error::from(kind), in_place_remedy(kind));
+            tracing::warn!(%error, remedy, "file written in place: it cannot be replaced, and readers may see a part of it");
+        }
+        Written::Replaced(Some(lost)) => tracing::warn!(
+            previous = %lost.previous(),
+            now = %lost.now(),
+            remedy = "let everybody read the file (chmod o+r), or run as its owner or in its group",
+            "file replaced: its previous owner or group may not read it any more"
+        ),
+        Written::Replaced(None) | Written::Unchanged => return,
+    }
+    *warned = Some(written);
+}
+
+fn in_place_remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::ResourceBusy => "mount the directory instead of the file",
+        _ => "make the directory writable for this process and not sticky, or mount a volume there",
     }
 }
 
