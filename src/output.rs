@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use crate::config;
-use crate::file_sd::{Format, TargetGroup, parse, render, write};
-use crate::last_good::are_ours;
+use crate::file_sd::{Format, TargetGroup, parse_checked, render, write};
+use crate::last_good;
 use crate::writer::{FileWriter, IfUnchanged, Stamp, WriteError, Written};
 
 /// An output, and the state that writing to it needs.
@@ -42,18 +44,17 @@ pub enum Earlier {
 impl Output {
     /// Opens the configured output, and removes the temporary files of a killed predecessor.
     pub fn open(config: &config::Output) -> Self {
-        match config {
-            config::Output::Nowhere => Self::Nowhere,
-            config::Output::Stdout => Self::Stdout(None),
-            config::Output::File { path, format } => {
-                let writer = FileWriter::new(path);
-                let leftovers = writer.remove_leftovers();
-                if leftovers > 0 {
-                    tracing::info!(leftovers, "removed temporary files of a previous run");
-                }
-                Self::File { writer, format: *format, last: None, warned: None }
-            }
+        let (path, format) = match config {
+            config::Output::Nowhere => return Self::Nowhere,
+            config::Output::Stdout => return Self::Stdout(None),
+            config::Output::File { path, format } => (path, *format),
+        };
+        let writer = FileWriter::new(path);
+        let leftovers = writer.remove_leftovers();
+        if leftovers > 0 {
+            tracing::info!(leftovers, "removed temporary files of a previous run");
         }
+        Self::File { writer, format, last: None, warned: None }
     }
 
     /// Returns what the output holds already.
@@ -61,15 +62,14 @@ impl Output {
         let Self::File { writer, format, .. } = self else { return Earlier::Nothing };
         let groups = match writer.read() {
             Ok(None) => return Earlier::Nothing,
-            Ok(Some(bytes)) => parse(&bytes, *format),
+            Ok(Some(bytes)) => parse_checked(&bytes, *format, last_good::check),
             Err(error) => Err(error.to_string()),
         };
         match groups {
-            Ok(mut groups) if are_ours(&groups) => {
+            Ok(mut groups) => {
                 groups.sort_unstable();
                 Earlier::Groups(Arc::new(groups))
             }
-            Ok(_) => Earlier::Unreadable("target groups without the labels cluster_arn and task_arn".into()),
             Err(why) => Earlier::Unreadable(why),
         }
     }
@@ -148,7 +148,7 @@ fn in_place_remedy(kind: io::ErrorKind) -> &'static str {
 async fn blocking<T: Send + 'static>(
     write: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
 ) -> Result<T, WriteError> {
-    let written = tokio::task::spawn_blocking(write).await;
+    let written = spawn_blocking(write).await;
     written.unwrap_or_else(|error| Err(WriteError::other("write to", "the output", io::Error::other(error))))
 }
 
