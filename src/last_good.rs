@@ -18,10 +18,14 @@ pub struct Merged {
     pub kept: BTreeMap<FailureId, usize>,
 }
 
-/// Returns whether every group names its cluster and its task. A file with other groups was not written by this program,
-/// and it cannot be told which of them to keep.
-pub fn are_ours(groups: &[TargetGroup]) -> bool {
-    groups.iter().all(|group| group.labels.get("cluster_arn").is_some() && group.labels.get("task_arn").is_some())
+/// Returns why a group in a file was not written by this program or the original: it cannot be told whether to keep it.
+pub fn check(group: &TargetGroup) -> Result<(), String> {
+    for label in ["cluster_arn", "task_arn"] {
+        if group.labels.get(label).is_none() {
+            return Err(format!("a target group without the label {label}"));
+        }
+    }
+    if group.targets.len() == 1 { Ok(()) } else { Err(format!("a target group with {} targets", group.targets.len())) }
 }
 
 /// Merges what a refresh learned with the last known groups for what it could not learn.

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use crate::config;
-use crate::file_sd::{Format, TargetGroup, parse, render, write};
-use crate::last_good::are_ours;
+use crate::file_sd::{Format, TargetGroup, parse_checked, render, write};
+use crate::last_good;
 use crate::writer::{FileWriter, IfUnchanged, Stamp, WriteError, Written};
 
 /// An output, and the state that writing to it needs.
@@ -19,6 +21,8 @@ pub enum Output {
         format: Format,
         /// The groups that were written last, and the stamp of the file afterwards.
         last: Option<(Arc<Vec<TargetGroup>>, Stamp)>,
+        /// What was warned of last.
+        warned: Option<Written>,
     },
     /// Nowhere.
     Nowhere,
@@ -40,18 +44,17 @@ pub enum Earlier {
 impl Output {
     /// Opens the configured output, and removes the temporary files of a killed predecessor.
     pub fn open(config: &config::Output) -> Self {
-        match config {
-            config::Output::Nowhere => Self::Nowhere,
-            config::Output::Stdout => Self::Stdout(None),
-            config::Output::File { path, format } => {
-                let writer = FileWriter::new(path);
-                let leftovers = writer.remove_leftovers();
-                if leftovers > 0 {
-                    tracing::info!(leftovers, "removed temporary files of a previous run");
-                }
-                Self::File { writer, format: *format, last: None }
-            }
+        let (path, format) = match config {
+            config::Output::Nowhere => return Self::Nowhere,
+            config::Output::Stdout => return Self::Stdout(None),
+            config::Output::File { path, format } => (path, *format),
+        };
+        let writer = FileWriter::new(path);
+        let leftovers = writer.remove_leftovers();
+        if leftovers > 0 {
+            tracing::info!(leftovers, "removed temporary files of a previous run");
         }
+        Self::File { writer, format, last: None, warned: None }
     }
 
     /// Returns what the output holds already.
@@ -59,15 +62,14 @@ impl Output {
         let Self::File { writer, format, .. } = self else { return Earlier::Nothing };
         let groups = match writer.read() {
             Ok(None) => return Earlier::Nothing,
-            Ok(Some(bytes)) => parse(&bytes, *format),
+            Ok(Some(bytes)) => parse_checked(&bytes, *format, last_good::check),
             Err(error) => Err(error.to_string()),
         };
         match groups {
-            Ok(mut groups) if are_ours(&groups) => {
+            Ok(mut groups) => {
                 groups.sort_unstable();
                 Earlier::Groups(Arc::new(groups))
             }
-            Ok(_) => Earlier::Unreadable("target groups without the labels cluster_arn and task_arn".into()),
             Err(why) => Earlier::Unreadable(why),
         }
     }
@@ -80,7 +82,7 @@ impl Output {
     ) -> Result<Written, WriteError> {
         match self {
             Self::Nowhere => Ok(Written::Unchanged),
-            Self::File { writer, format, last } => {
+            Self::File { writer, format, last, warned } => {
                 let unchanged = last.take().filter(|(same, _)| Arc::ptr_eq(same, groups)).map(|(_, stamp)| stamp);
                 let (writer, content, format) = (writer.clone(), groups.clone(), *format);
                 let (written, stamp) = blocking(move || {
@@ -95,6 +97,7 @@ impl Output {
                 })
                 .await?;
                 *last = stamp.map(|stamp| (groups.clone(), stamp));
+                warn_once(written, warned);
                 Ok(written)
             }
             Self::Stdout(last) => {
@@ -106,9 +109,37 @@ impl Output {
                 let failed = |error| WriteError::other("write to", "standard output", error);
                 blocking(move || print(separator, &printed).map_err(failed)).await?;
                 *last = Some(bytes);
-                Ok(Written::Replaced)
+                Ok(Written::Replaced(None))
             }
         }
+    }
+}
+
+/// Warns of a write that readers can notice, unless the same was warned of before.
+fn warn_once(written: Written, warned: &mut Option<Written>) {
+    if *warned == Some(written) {
+        return;
+    }
+    match written {
+        Written::InPlace(kind) => {
+            let (error, remedy) = (io::Error::from(kind), in_place_remedy(kind));
+            tracing::warn!(%error, remedy, "file written in place: it cannot be replaced, and readers may see a part of it");
+        }
+        Written::Replaced(Some(lost)) => tracing::warn!(
+            previous = %lost.previous(),
+            now = %lost.now(),
+            remedy = "let everybody read the file (chmod o+r), or run as its owner or in its group",
+            "file replaced: its previous owner or group may not read it any more"
+        ),
+        Written::Replaced(None) | Written::Unchanged => return,
+    }
+    *warned = Some(written);
+}
+
+fn in_place_remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::ResourceBusy => "mount the directory instead of the file",
+        _ => "make the directory writable for this process and not sticky, or mount a volume there",
     }
 }
 
@@ -117,7 +148,7 @@ impl Output {
 async fn blocking<T: Send + 'static>(
     write: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
 ) -> Result<T, WriteError> {
-    let written = tokio::task::spawn_blocking(write).await;
+    let written = spawn_blocking(write).await;
     written.unwrap_or_else(|error| Err(WriteError::other("write to", "the output", io::Error::other(error))))
 }
 

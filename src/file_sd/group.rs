@@ -4,17 +4,22 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::{Shared, Strings};
+
+/// The most targets or labels of a group that are parsed. A few characters each, they would take many times the memory of
+/// the file.
+const MOST_ENTRIES: usize = 10_000;
 
 /// Targets with the labels that they share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetGroup {
     /// `host:port` each; our groups have one each.
+    #[serde(deserialize_with = "targets")]
     pub targets: Vec<Shared>,
     /// The labels of each target.
     #[serde(default)]
@@ -86,7 +91,7 @@ impl<'de> Deserialize<'de> for Labels {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
                 let mut labels: Vec<(Shared, Shared)> = Vec::new();
                 while let Some(label) = map.next_entry()? {
-                    labels.push(label);
+                    push(&mut labels, label)?;
                 }
                 Ok(Labels(labels.into()))
             }
@@ -94,4 +99,34 @@ impl<'de> Deserialize<'de> for Labels {
 
         deserializer.deserialize_map(LabelsVisitor)
     }
+}
+
+fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Shared>, D::Error> {
+    struct TargetsVisitor;
+
+    impl<'de> Visitor<'de> for TargetsVisitor {
+        type Value = Vec<Shared>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of targets")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Shared>, A::Error> {
+            let mut targets = Vec::new();
+            while let Some(target) = list.next_element()? {
+                push(&mut targets, target)?;
+            }
+            Ok(targets)
+        }
+    }
+
+    deserializer.deserialize_seq(TargetsVisitor)
+}
+
+fn push<T, E: Error>(entries: &mut Vec<T>, entry: T) -> Result<(), E> {
+    if entries.len() == MOST_ENTRIES {
+        return Err(E::custom(format_args!("more than {MOST_ENTRIES} targets or labels in a group")));
+    }
+    entries.push(entry);
+    Ok(())
 }

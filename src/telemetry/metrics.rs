@@ -201,7 +201,7 @@ impl Metrics {
             self.skipped.get_or_create(&ByReason { reason: skipped.reason.code() }).inc();
         }
         let result = match &refresh.output {
-            Outcome::Written(Written::Replaced) => Some(WriteResult::replaced),
+            Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => Some(WriteResult::replaced),
             Outcome::Written(Written::Unchanged) => Some(WriteResult::unchanged),
             Outcome::Failed(_) => Some(WriteResult::failed),
             Outcome::NotOverwritten(_) => Some(WriteResult::not_overwritten),

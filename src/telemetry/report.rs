@@ -72,7 +72,7 @@ fn report_output(refresh: &Refresh) {
             info!(targets, added, removed, skipped = skipped(), seconds = took, "targets changed");
         }
         Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
-        Outcome::Written(Written::Replaced) => {
+        Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => {
             info!(targets, added, removed, skipped = skipped(), seconds = took, "targets written");
         }
         Outcome::Failed(error) => {

@@ -6,6 +6,8 @@
 //! | [`partial_failures`] | some calls fail, or a response lacks something |
 //! | [`restart`] | the existing file: last known targets, or a foreign file |
 //! | [`output`] | the output file: complete, mode, time, path, errors |
+//! | [`hostile_files`] | an existing file of any content costs little to read |
+//! | [`in_place`] | files that rename cannot replace, and who may read a file |
 //! | [`lifecycle`] | start and shutdown, exit codes, signals, region, credentials |
 //! | [`budgets`] | the exact API calls of a refresh |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
@@ -36,6 +38,8 @@ mod faults;
 mod fixtures;
 mod harness;
 mod healthcheck;
+mod hostile_files;
+mod in_place;
 mod lifecycle;
 mod output;
 mod panics;

@@ -49,7 +49,7 @@ fn concurrent_reader_sees_only_complete_files() {
     let reader = Reader::start(&file, &["10.0.0.0:9102", "10.0.0.99:9102"]);
     let generations: Vec<_> = (1..=8).map(groups).collect();
     for bytes in generations.iter().cycle().take(1000) {
-        assert_eq!(writer.write(&|out| out.write_all(bytes), IfUnchanged::Touch).unwrap(), Written::Replaced);
+        assert_eq!(writer.write(&|out| out.write_all(bytes), IfUnchanged::Touch).unwrap(), Written::Replaced(None));
     }
     wait_until("many reads", || reader.reads() > 200);
     reader.stop();
