@@ -19,7 +19,7 @@ pub(super) const DISPATCH_FAILURE: &str = "DispatchFailure";
 pub(super) const INVALID_RESPONSE: &str = "InvalidResponse";
 const CONSTRUCTION_FAILURE: &str = "ConstructionFailure";
 const NO_CREDENTIALS: &str = "NoCredentials";
-const SKIPPED: &str = "Skipped";
+pub(in crate::aws) const SKIPPED: &str = "Skipped";
 
 /// AWS's codes for throttling.
 const THROTTLED: [&str; 5] =
@@ -131,7 +131,11 @@ pub(super) fn skipped(operation: Operation, cluster: Option<&ClusterRef>) -> Fai
     Failure {
         code: SKIPPED.into(),
         transient: true,
-        ..invalid_response(operation, cluster, "not called: the previous calls all timed out or were throttled")
+        ..invalid_response(
+            operation,
+            cluster,
+            "not called: too many calls before it timed out, were throttled or failed otherwise",
+        )
     }
 }
 

@@ -89,7 +89,8 @@ async fn describe(
     mut batches: UnboundedReceiver<Vec<TaskArn>>,
     show: impl Fn(&Task),
 ) -> Vec<Batch> {
-    let breaker = &CircuitBreaker::for_concurrency(CONCURRENCY);
+    // Fewer than open the breaker of the operation, so that one cluster alone does not keep others from being described.
+    let breaker = &CircuitBreaker::with_limit(CONCURRENCY);
     let batches = stream::poll_fn(|context| batches.poll_recv(context));
     let calls = batches.map(|arns| async {
         let call = ecs.describe_tasks(cluster, &arns);
@@ -107,6 +108,12 @@ async fn describe(
 }
 
 impl Scan {
+    /// Returns whether tasks could not be described, other than because calls were skipped.
+    pub(in crate::aws) fn has_failures(&self) -> bool {
+        let failed = |batch: &Batch| batch.response.as_ref().is_err_and(|failure| failure.code != errors::SKIPPED);
+        self.described.iter().any(failed)
+    }
+
     /// Returns each listed task, sorted, with what is known of it. Records failures and caches settled tasks.
     pub(in crate::aws) fn into_listed(
         self,
