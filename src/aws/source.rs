@@ -87,7 +87,7 @@ impl Aws {
 
     async fn take_snapshot(&mut self) -> Snapshot {
         self.caller.start_refresh();
-        let jumped = self.clocks.jumped();
+        let jumped = self.clocks.start();
         if jumped {
             tracing::info!("clock jump or suspend detected: re-describing all tasks");
         }
@@ -210,7 +210,9 @@ impl Aws {
 impl Source for Aws {
     async fn snapshot(&mut self) -> Snapshot {
         // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
-        Box::pin(self.take_snapshot()).await
+        let snapshot = Box::pin(self.take_snapshot()).await;
+        self.clocks.end();
+        snapshot
     }
 }
 
