@@ -18,12 +18,13 @@ use super::state::cache_file::{CacheFile, Contents};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
 use super::state::hosts::Hosts;
+use super::state::isolate::{isolate, isolate_evaluation};
 use super::state::scan::{Scan, scan};
 use super::state::tasks::TaskCache;
 use crate::config::{AwsConfig, Clusters};
 use crate::inventory::{
-    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Snapshot, Source, Task, TaskDefinition,
-    TaskDefinitionArn,
+    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Operation, Snapshot, Source, Task,
+    TaskDefinition, TaskDefinitionArn,
 };
 
 /// Returns whether the address of a task's EC2 instance is needed.
@@ -149,7 +150,7 @@ impl Aws {
             clusters.sort_by_key(|(_, cluster)| self.failed.contains(cluster));
             let scans = clusters.into_iter().map(|(place, cluster)| async move {
                 let cache = tasks.get(&cluster).unwrap_or(empty);
-                let scan = scan(ecs, &cluster, cache, show).await;
+                let scan = isolate(Operation::ListTasks, Some(&cluster), scan(ecs, &cluster, cache, show)).await;
                 (place, (cluster, scan))
             });
             // Unordered, so that a cluster that hangs does not keep later ones from starting.
@@ -170,11 +171,19 @@ impl Aws {
         self.failed = scanned.iter().filter(failed).map(|(cluster, _)| cluster.clone()).collect();
         let learned = scanned.into_iter().map(|(cluster, scan)| {
             let mut cache = before.remove(&cluster).unwrap_or_default();
-            let tasks = match scan {
-                Ok(scan) => Ok(scan.into_listed(&cluster, &mut cache, failures)),
+            let listed = scan.and_then(|scan| {
+                let evaluate = || scan.into_listed(&cluster, &mut cache, failures);
+                isolate_evaluation(Operation::DescribeTasks, Some(&cluster), evaluate)
+            });
+            let tasks = match listed {
+                Ok(listed) => Ok(listed),
                 Err(failure) => {
                     tracing::debug!(%cluster, "cluster not listed: re-describing all its tasks at the next refresh");
                     cache.invalidate();
+                    if failure.code == Failure::PANIC {
+                        // It may have left the cache inconsistent.
+                        cache = TaskCache::default();
+                    }
                     Err(failures.record(failure))
                 }
             };

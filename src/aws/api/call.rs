@@ -145,7 +145,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn successes_between_failures_do_not_extend_the_time() {
-        let every_other = async |n: usize, caller: &Caller| if n % 2 == 0 { hang(n, caller).await } else { Ok(()) };
+        let every_other =
+            async |n: usize, caller: &Caller| if n.is_multiple_of(2) { hang(n, caller).await } else { Ok(()) };
         let (codes, took) = list(600, every_other).await;
         assert!(took < BOUND, "{took:?}");
         assert!(codes.iter().flatten().filter(|code| *code == "Timeout").count() < 16);

@@ -139,6 +139,12 @@ pub(super) fn skipped(operation: Operation, cluster: Option<&ClusterRef>) -> Fai
     }
 }
 
+/// Returns the failure for a response that made this program panic.
+pub(in crate::aws) fn panicked(operation: Operation, cluster: Option<&ClusterRef>, panic: &str) -> Failure {
+    let message = one_line(&format!("the response caused a panic, a defect, please report it: {panic}"));
+    Failure { code: Failure::PANIC.into(), ..invalid_response(operation, cluster, &message) }
+}
+
 /// Formats an error and its causes on one line, each once.
 pub(in crate::aws) fn chain(error: &dyn Error) -> String {
     let mut message = String::new();

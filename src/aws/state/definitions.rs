@@ -10,9 +10,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::cache::{Cache, NOT_FOUND_TTL};
+use super::isolate::isolate;
 use crate::aws::api::ecs::Ecs;
 use crate::aws::api::errors::SKIPPED;
-use crate::inventory::{Failure, Failures, Fetched, TaskDefinition, TaskDefinitionArn};
+use crate::inventory::{Failure, Failures, Fetched, Operation, TaskDefinition, TaskDefinitionArn};
 
 /// The number of concurrent calls; DescribeTaskDefinition takes one definition at a time.
 const CONCURRENCY: usize = 16;
@@ -61,7 +62,8 @@ impl Definitions {
 
     async fn describe_each(&self, arns: impl Stream<Item = TaskDefinitionArn>) -> Vec<Response> {
         let calls = arns.map(|arn| async move {
-            let response = self.ecs.describe_task_definition(&arn).await;
+            let call = self.ecs.describe_task_definition(&arn);
+            let response = isolate(Operation::DescribeTaskDefinition, None, call).await;
             (arn, response)
         });
         calls.buffer_unordered(CONCURRENCY).collect().await

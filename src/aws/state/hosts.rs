@@ -7,10 +7,11 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::cache::{Cache, NOT_FOUND_TTL};
+use super::isolate::isolate;
 use crate::aws::api::ec2::{self, Ec2, ManagedInstances};
 use crate::aws::api::ecs::{self, Ecs};
 use crate::inventory::{
-    Cached, ClusterRef, ContainerInstanceArn, Failures, Fetched, Instance, InstanceId, NoHost, Shared, Task,
+    Cached, ClusterRef, ContainerInstanceArn, Failures, Fetched, Instance, InstanceId, NoHost, Operation, Shared, Task,
 };
 
 /// How long an instance is cached. It keeps its primary private address for life, even when stopped and
@@ -118,7 +119,8 @@ impl Hosts {
         });
         let ecs = &self.ecs;
         let calls = batches.map(|(cluster, arns)| async move {
-            let response = ecs.describe_container_instances(cluster, &arns).await;
+            let call = ecs.describe_container_instances(cluster, &arns);
+            let response = isolate(Operation::DescribeContainerInstances, Some(cluster), call).await;
             (arns, response)
         });
         let responses: Vec<_> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
@@ -174,9 +176,10 @@ impl Hosts {
         let now = Instant::now();
         let unknown: Vec<&InstanceId> = ids.iter().filter(|id| self.instances.get(id, now).is_none()).collect();
         let ec2 = &self.ec2;
-        let calls = unknown
-            .chunks(ec2::BATCH)
-            .map(|batch| async move { (batch, ec2.describe_instances(batch, managed).await) });
+        let calls = unknown.chunks(ec2::BATCH).map(|batch| async move {
+            let call = ec2.describe_instances(batch, managed);
+            (batch, isolate(Operation::DescribeInstances, None, call).await)
+        });
         let responses: Vec<_> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
         let mut failed = HashMap::new();
         for (batch, response) in responses {

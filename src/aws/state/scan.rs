@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::isolate::isolate;
 use super::tasks::TaskCache;
 use crate::aws::api::circuit_breaker::CircuitBreaker;
 use crate::aws::api::ecs::{BATCH, DescribedTasks, Ecs};
@@ -93,7 +94,7 @@ async fn describe(
     let breaker = &CircuitBreaker::with_limit(CONCURRENCY);
     let batches = stream::poll_fn(|context| batches.poll_recv(context));
     let calls = batches.map(|arns| async {
-        let call = ecs.describe_tasks(cluster, &arns);
+        let call = isolate(Operation::DescribeTasks, Some(cluster), ecs.describe_tasks(cluster, &arns));
         let mut response = breaker.call(Operation::DescribeTasks, Some(cluster), call).await;
         for task in response.iter_mut().flat_map(DescribedTasks::values_mut) {
             if let Ok(Fetched::Known(task)) = task {
