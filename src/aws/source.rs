@@ -2,7 +2,7 @@
 //!
 //! A failed call loses only its own data; what cannot change is not asked twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +12,19 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
+use super::api::errors::SKIPPED;
 use super::connect::{self, StartError};
 use super::state::cache_file::{CacheFile, Contents};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
 use super::state::hosts::Hosts;
+use super::state::isolate::{isolate, isolate_evaluation};
 use super::state::scan::{Scan, scan};
 use super::state::tasks::TaskCache;
 use crate::config::{AwsConfig, Clusters};
 use crate::inventory::{
-    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Snapshot, Source, Task, TaskDefinition,
-    TaskDefinitionArn,
+    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Operation, Snapshot, Source, Task,
+    TaskDefinition, TaskDefinitionArn,
 };
 
 /// Returns whether the address of a task's EC2 instance is needed.
@@ -39,10 +41,13 @@ type Scanned = (ClusterRef, Result<Scan, Failure>);
 
 /// AWS as a source of snapshots.
 pub struct Aws {
+    caller: Caller,
     ecs: Ecs,
     clusters: Clusters,
     needs_instance: NeedsInstance,
     tasks: HashMap<ClusterRef, TaskCache>,
+    /// The clusters for which calls failed in the last refresh.
+    failed: HashSet<ClusterRef>,
     /// Whether to ignore the task caches.
     describe_all: bool,
     clocks: Clocks,
@@ -62,17 +67,19 @@ impl Aws {
         let clients = connect::connect(config).await?;
         let caller = Caller::new(observer.clone());
         let ecs = Ecs::new(clients.ecs, caller.clone(), config.details);
-        let ec2 = Ec2::new(clients.ec2, caller, config.details);
+        let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
         let (cache_file, restored) = config.cache.as_deref().map(CacheFile::open).unzip();
         let Contents { task_definitions, container_instances } = restored.unwrap_or_default();
         Ok(Self {
             definitions: Definitions::new(ecs.clone(), task_definitions),
             hosts: Hosts::new(ecs.clone(), ec2, container_instances),
             cache_file,
+            caller,
             ecs,
             clusters: config.clusters.clone(),
             needs_instance,
             tasks: HashMap::new(),
+            failed: HashSet::new(),
             describe_all: config.describe_all,
             clocks: Clocks::new(config.interval),
             observer,
@@ -80,7 +87,8 @@ impl Aws {
     }
 
     async fn take_snapshot(&mut self) -> Snapshot {
-        let jumped = self.clocks.jumped();
+        self.caller.start_refresh();
+        let jumped = self.clocks.start();
         if jumped {
             tracing::info!("clock jump or suspend detected: re-describing all tasks");
         }
@@ -137,9 +145,12 @@ impl Aws {
                 }
             };
             let show = &show;
-            let scans = clusters.into_iter().enumerate().map(|(place, cluster)| async move {
+            let mut clusters: Vec<_> = clusters.into_iter().enumerate().collect();
+            // If many clusters keep failing, the calls that are skipped because of them are their own.
+            clusters.sort_by_key(|(_, cluster)| self.failed.contains(cluster));
+            let scans = clusters.into_iter().map(|(place, cluster)| async move {
                 let cache = tasks.get(&cluster).unwrap_or(empty);
-                let scan = scan(ecs, &cluster, cache, show).await;
+                let scan = isolate(Operation::ListTasks, Some(&cluster), scan(ecs, &cluster, cache, show)).await;
                 (place, (cluster, scan))
             });
             // Unordered, so that a cluster that hangs does not keep later ones from starting.
@@ -153,13 +164,26 @@ impl Aws {
 
     fn learn_tasks(&mut self, scanned: Vec<Scanned>, failures: &mut Failures) -> Vec<ClusterTasks> {
         let mut before = std::mem::take(&mut self.tasks);
+        let failed = |(_, scan): &&Scanned| match scan {
+            Ok(scan) => scan.has_failures(),
+            Err(failure) => failure.code != SKIPPED,
+        };
+        self.failed = scanned.iter().filter(failed).map(|(cluster, _)| cluster.clone()).collect();
         let learned = scanned.into_iter().map(|(cluster, scan)| {
             let mut cache = before.remove(&cluster).unwrap_or_default();
-            let tasks = match scan {
-                Ok(scan) => Ok(scan.into_listed(&cluster, &mut cache, failures)),
+            let listed = scan.and_then(|scan| {
+                let evaluate = || scan.into_listed(&cluster, &mut cache, failures);
+                isolate_evaluation(Operation::DescribeTasks, Some(&cluster), evaluate)
+            });
+            let tasks = match listed {
+                Ok(listed) => Ok(listed),
                 Err(failure) => {
                     tracing::debug!(%cluster, "cluster not listed: re-describing all its tasks at the next refresh");
                     cache.invalidate();
+                    if failure.code == Failure::PANIC {
+                        // It may have left the cache inconsistent.
+                        cache = TaskCache::default();
+                    }
                     Err(failures.record(failure))
                 }
             };
@@ -195,7 +219,9 @@ impl Aws {
 impl Source for Aws {
     async fn snapshot(&mut self) -> Snapshot {
         // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
-        Box::pin(self.take_snapshot()).await
+        let snapshot = Box::pin(self.take_snapshot()).await;
+        self.clocks.end();
+        snapshot
     }
 }
 

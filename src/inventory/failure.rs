@@ -26,6 +26,11 @@ pub struct Failure {
     pub transient: bool,
 }
 
+impl Failure {
+    /// The code of a call whose response made this program panic.
+    pub const PANIC: &str = "Panic";
+}
+
 /// The failures of a refresh; failures with equal operation, cluster and code are counted as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(Vec<Failure>);

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::process::Process;
-use crate::inventory::{Attempt, Cached, Operation, cluster_name};
+use crate::inventory::{Attempt, Cached, Failure, Operation, cluster_name};
 use crate::refresh::{Outcome, Refresh};
 use crate::status::Status;
 use crate::targets::SkipReason;
@@ -27,7 +27,7 @@ const PREFIX: &str = "ecs_discovery";
 /// The stage of writing the output.
 const WRITE: &str = "write";
 
-/// The stage of a refresh that panicked.
+/// The stage of a refresh that panicked, as a whole or in part.
 const PANIC: &str = "panic";
 
 /// The format of metrics.
@@ -218,6 +218,9 @@ impl Metrics {
             refresh.snapshot.failures.iter().map(|(_, failure)| failure.operation.stage()).collect();
         if matches!(refresh.output, Outcome::Failed(_)) {
             stages.push(WRITE);
+        }
+        if refresh.snapshot.failures.iter().any(|(_, failure)| failure.code == Failure::PANIC) {
+            stages.push(PANIC);
         }
         stages.sort_unstable();
         stages.dedup();

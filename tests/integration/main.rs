@@ -5,6 +5,7 @@
 //! | [`faults`] | no fault loses a target or delays the others |
 //! | [`partial_failures`] | some calls fail, or a response lacks something |
 //! | [`restart`] | the existing file: last known targets, or a foreign file |
+//! | [`slowness`] | slow and failing calls delay a refresh for a limited time |
 //! | [`output`] | the output file: complete, mode, time, path, errors |
 //! | [`hostile_files`] | an existing file of any content costs little to read |
 //! | [`in_place`] | files that rename cannot replace, and who may read a file |
@@ -46,4 +47,5 @@ mod panics;
 mod partial_failures;
 mod restart;
 mod rotation;
+mod slowness;
 mod web;

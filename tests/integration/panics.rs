@@ -11,12 +11,13 @@ use std::{env, fs};
 use ecs_discovery::aws::{Aws, StartError};
 use ecs_discovery::cli::{self, Parsed};
 use ecs_discovery::config::Config;
-use ecs_discovery::inventory::{Observer, Snapshot, Source};
+use ecs_discovery::inventory::{Attempt, Cached, Observer, Snapshot, Source};
 use ecs_discovery::run::{connect, run_with};
+use simaws::{Fault, FaultKind};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::fixtures::{fargate, on_fargate};
-use crate::harness::{Scene, Server, stand_in_flags, text, wait_until};
+use crate::fixtures::{API, SHOP, TWO_CLUSTERS, WEB, fargate, on_fargate, two_clusters};
+use crate::harness::{Scene, Server, run_concurrently, stand_in_flags, text, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 const TWO: &str = "10.0.0.2:9102";
@@ -37,8 +38,25 @@ impl Source for Panicking {
     }
 }
 
+/// The error code of responses that cause a panic.
+const EVIL: &str = "EvilException";
+
+/// An observer that panics while a call with the code [`EVIL`] is in progress.
+struct PanickingObserver(Arc<dyn Observer>);
+
+impl Observer for PanickingObserver {
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        assert!(attempt.code != EVIL, "requested by the test");
+        self.0.attempt(attempt);
+    }
+
+    fn cached(&self, cache: Cached, entries: usize) {
+        self.0.cached(cache, entries);
+    }
+}
+
 async fn connect_panicking(config: &Config, observer: Arc<dyn Observer>) -> Result<Panicking, StartError> {
-    connect(config, observer).await.map(Panicking)
+    connect(config, Arc::new(PanickingObserver(observer))).await.map(Panicking)
 }
 
 /// Runs in place of the program, to its end.
@@ -103,6 +121,36 @@ fn keeps_targets_without_an_output_file() {
     scene.wait_for_refreshes(2);
     assert!(server.get("/targets").body.contains(ONE));
     scene.stop();
+}
+
+/// A response that causes a panic costs what the call was for; the others go on.
+#[test]
+fn panic_in_one_call_loses_no_target_and_delays_no_others() {
+    let cases = [
+        ("ecs:ListTasks", "\"prod\"", SHOP),
+        ("ecs:DescribeTasks", "\"prod\"", SHOP),
+        ("ecs:DescribeTaskDefinition", "/web:1", API),
+        ("ecs:DescribeContainerInstances", "\"prod\"", WEB),
+        ("ec2:DescribeInstances", "i-1", WEB),
+    ];
+    run_concurrently(&cases, |(operation, matching, unaffected)| {
+        let scene = Scene::of(two_clusters()).flag("-config.cluster=prod,other").flag("-config.cache=off");
+        let mut scene = scene.with_stand_in(STAND_IN);
+        let kind = FaultKind::Error { status: 400, code: EVIL.into(), message: "evil".into() };
+        scene.aws.add_fault(Fault::always(operation, kind.clone()).matching(matching));
+        let server = scene.serve();
+        wait_until("a target that does not depend on it", || scene.targets().contains(*unaffected));
+        scene.wait_for_failure(operation.split_once(':').unwrap().1, "Panic");
+        assert!(panics(server) >= Some(1.0));
+        scene.aws.clear_faults();
+        scene.wait_for_targets(&TWO_CLUSTERS);
+        let reader = scene.reader(&TWO_CLUSTERS);
+        scene.aws.add_fault(Fault::always(operation, kind).matching(matching));
+        scene.wait_for_refreshes(3);
+        assert_eq!(server.get("/-/healthy").status, 200);
+        reader.stop();
+        scene.stop();
+    });
 }
 
 #[test]

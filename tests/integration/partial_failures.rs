@@ -110,6 +110,23 @@ fn denied_definition_delays_only_its_own_tasks() {
     scene.stop();
 }
 
+/// The code alone stands for any mistake in a request. Only the message says that a definition does not exist.
+#[test]
+fn client_exception_of_another_kind_loses_no_target() {
+    let mut scene = both_clusters().flag("-config.cache=off");
+    scene.start_and_wait_for(&TWO_CLUSTERS);
+    scene.stop();
+    let reader = scene.reader(&TWO_CLUSTERS);
+    let kind = FaultKind::Error { status: 400, code: "ClientException".into(), message: "Something else.".into() };
+    scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", kind).matching("/web:1"));
+    scene.start();
+    let failure = scene.wait_for_failure("DescribeTaskDefinition", "ClientException");
+    assert_eq!(text(&failure, "message"), "DescribeTaskDefinition failed: keeping 1 targets");
+    scene.wait_for_refreshes(2);
+    reader.stop();
+    scene.stop();
+}
+
 #[test]
 fn denied_ec2_does_not_affect_fargate() {
     let mut scene = both_clusters();

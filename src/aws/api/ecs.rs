@@ -19,6 +19,9 @@ use crate::inventory::{
 /// DescribeTasks and DescribeContainerInstances take up to 100 ids, and never an empty list.
 pub(in crate::aws) const BATCH: usize = 100;
 
+/// The message for a task definition that does not exist, or no longer.
+const UNKNOWN_DEFINITION: &str = "Unable to describe task definition";
+
 /// The ECS client.
 #[derive(Clone)]
 pub(in crate::aws) struct Ecs {
@@ -110,8 +113,10 @@ impl Ecs {
         const OPERATION: Operation = Operation::DescribeTaskDefinition;
         let request = self.client.describe_task_definition().task_definition(arn.as_str()).customize();
         let response = match self.caller.call(OPERATION, None, |attempts| request.interceptor(attempts).send()).await {
-            // "Unable to describe task definition": permanent for this revision.
-            Err(failure) if failure.code == "ClientException" => return Ok(None),
+            // The code alone stands for any mistake in a request; with this message it is permanent for the revision.
+            Err(failure) if failure.code == "ClientException" && failure.message.starts_with(UNKNOWN_DEFINITION) => {
+                return Ok(None);
+            }
             response => response?,
         };
         let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire));

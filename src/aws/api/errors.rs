@@ -19,7 +19,7 @@ pub(super) const DISPATCH_FAILURE: &str = "DispatchFailure";
 pub(super) const INVALID_RESPONSE: &str = "InvalidResponse";
 const CONSTRUCTION_FAILURE: &str = "ConstructionFailure";
 const NO_CREDENTIALS: &str = "NoCredentials";
-const SKIPPED: &str = "Skipped";
+pub(in crate::aws) const SKIPPED: &str = "Skipped";
 
 /// AWS's codes for throttling.
 const THROTTLED: [&str; 5] =
@@ -131,8 +131,18 @@ pub(super) fn skipped(operation: Operation, cluster: Option<&ClusterRef>) -> Fai
     Failure {
         code: SKIPPED.into(),
         transient: true,
-        ..invalid_response(operation, cluster, "not called: the previous calls all timed out or were throttled")
+        ..invalid_response(
+            operation,
+            cluster,
+            "not called: too many calls before it timed out, were throttled or failed otherwise",
+        )
     }
+}
+
+/// Returns the failure for a response that made this program panic.
+pub(in crate::aws) fn panicked(operation: Operation, cluster: Option<&ClusterRef>, panic: &str) -> Failure {
+    let message = one_line(&format!("the response caused a panic, a defect, please report it: {panic}"));
+    Failure { code: Failure::PANIC.into(), ..invalid_response(operation, cluster, &message) }
 }
 
 /// Formats an error and its causes on one line, each once.

@@ -4,22 +4,21 @@
 //! "Request throttling for the Amazon ECS API"; Amazon EC2 Developer Guide, "Request throttling"). Each
 //! bucket here is a little smaller than AWS's, because requests do not arrive evenly spaced.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leaky_bucket::RateLimiter;
+use tokio::time::{Instant, sleep_until};
 
 use crate::inventory::Operation;
 
 /// All of AWS's buckets refill at 20 requests a second.
 const REFILL_EVERY: Duration = Duration::from_millis(50);
 
-/// The tokens that a throttled attempt costs: one second's, since others drain the same bucket.
-const THROTTLE_COST: usize = 20;
+/// For how long a throttled attempt stops the refill, since others drain the same bucket.
+const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The largest debt for throttled attempts, so that a later call is always made eventually.
-const LARGEST_DEBT: usize = 5 * THROTTLE_COST;
+/// The longest time for which throttled attempts stop the refill.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The buckets. Operations share them as in AWS.
 pub(in crate::aws) struct RateLimits {
@@ -52,43 +51,56 @@ impl RateLimits {
     }
 }
 
-/// A token bucket.
+/// A token bucket, kept as a schedule: it knows when its next token is due. A pause moves the schedule as a whole, so that
+/// all calls that wait sit it out together and not one after the other.
 #[derive(Clone, Debug)]
-pub(super) struct Bucket(Arc<Level>);
+pub(super) struct Bucket(Arc<Schedule>);
 
 #[derive(Debug)]
-struct Level {
-    tokens: RateLimiter,
-    /// Tokens that the next call takes in addition to its own.
-    debt: AtomicUsize,
+struct Schedule {
+    /// How long ago the oldest unused token of a full bucket was due.
+    full: Duration,
+    /// When the next token is due; in the past if tokens are left.
+    next: Mutex<Instant>,
 }
 
 impl Bucket {
-    fn new(burst: usize) -> Self {
-        let tokens = RateLimiter::builder().max(burst).initial(burst).interval(REFILL_EVERY).build();
-        Self(Arc::new(Level { tokens, debt: AtomicUsize::new(0) }))
+    fn new(burst: u32) -> Self {
+        let full = REFILL_EVERY * (burst - 1);
+        let now = Instant::now();
+        Self(Arc::new(Schedule { full, next: Mutex::new(now.checked_sub(full).unwrap_or(now)) }))
     }
 
     /// Waits for a token.
     pub(super) async fn acquire(&self) {
-        self.0.tokens.acquire_one().await;
-        // The limiter is fair: while this call pays the debt, later calls queue behind it.
-        self.0.tokens.acquire(self.0.debt.swap(0, Ordering::Relaxed)).await;
+        let due = self.reserve(Instant::now());
+        sleep_until(due).await;
+    }
+
+    /// Takes the next token, and returns when it is due.
+    fn reserve(&self, now: Instant) -> Instant {
+        let mut next = self.next();
+        let due = (*next).max(now.checked_sub(self.0.full).unwrap_or(now));
+        *next = due + REFILL_EVERY;
+        due
     }
 
     /// Records a throttled attempt: AWS's bucket is empty, however many tokens are left in this one.
     pub(super) fn throttled(&self) {
-        let Level { tokens, debt } = &*self.0;
-        tokens.try_acquire(tokens.balance());
-        let more = |debt: usize| Some((debt + THROTTLE_COST).min(LARGEST_DEBT));
-        // The closure always returns a value, so the update cannot fail.
-        let _ = debt.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let (now, mut next) = (Instant::now(), self.next());
+        let paused = ((*next).max(now) + THROTTLE_PAUSE).min(now + LONGEST_PAUSE);
+        *next = (*next).max(paused);
+    }
+
+    fn next(&self) -> MutexGuard<'_, Instant> {
+        // An instant is replaced as a whole, so that it stays valid when a holder panics.
+        self.0.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -115,10 +127,23 @@ mod tests {
         let bucket = Bucket::new(40);
         bucket.throttled();
         let at = seconds_until(&bucket, 21).await;
-        assert!((1.0..1.2).contains(&at[0]), "a second's tokens in addition to its own: {at:?}");
+        assert!((1.0..1.2).contains(&at[0]), "{at:?}");
         assert!((0.9..1.2).contains(&(at[20] - at[0])), "then the usual refill: {at:?}");
         (0..1000).for_each(|_| bucket.throttled());
         let at = seconds_until(&bucket, 1).await;
         assert!((4.9..5.3).contains(&at[0]), "{at:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_calls_share_a_pause() {
+        let (bucket, start) = (Bucket::new(40), Instant::now());
+        (0..1000).for_each(|_| bucket.throttled());
+        join_all((0..8).map(|_| async {
+            bucket.acquire().await;
+            bucket.throttled();
+        }))
+        .await;
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((5.0..6.0).contains(&seconds), "{seconds}");
     }
 }

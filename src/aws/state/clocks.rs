@@ -1,4 +1,4 @@
-//! Detects clock jumps and suspends between two refreshes.
+//! Detects clock jumps and suspends.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,32 +7,41 @@ use std::time::{Duration, Instant, SystemTime};
 /// (Linux, clock_gettime(2), `CLOCK_MONOTONIC`).
 const LARGEST_STEP: Duration = Duration::from_secs(30);
 
-/// How many intervals may pass between two refreshes, the first of which may be slow.
-const INTERVALS: u32 = 3;
-
 /// The two clocks, as of the last refresh.
 #[derive(Debug)]
 pub(in crate::aws) struct Clocks {
-    longest: Duration,
-    last: Option<(Instant, SystemTime)>,
+    /// The longest time from the end of a refresh to the start of the next one.
+    longest_pause: Duration,
+    /// When the last refresh started.
+    started: Option<(Instant, SystemTime)>,
+    /// When the last refresh ended. How long it took says nothing: calls may be slow.
+    ended: Option<Instant>,
 }
 
 impl Clocks {
     /// Returns clocks for refreshes at this interval.
     pub(in crate::aws) fn new(interval: Duration) -> Self {
-        Self { longest: interval.saturating_mul(INTERVALS) + LARGEST_STEP, last: None }
+        Self { longest_pause: interval.saturating_add(LARGEST_STEP), started: None, ended: None }
     }
 
-    /// Returns whether, since the last call, a clock jumped or the process or its machine was suspended.
-    pub(in crate::aws) fn jumped(&mut self) -> bool {
-        self.jumped_at(Instant::now(), SystemTime::now())
+    /// Records that a refresh starts. Returns whether, since the start of the last one, the wall clock jumped or the
+    /// machine was suspended, or the process was stopped between the two.
+    pub(in crate::aws) fn start(&mut self) -> bool {
+        self.start_at(Instant::now(), SystemTime::now())
     }
 
-    fn jumped_at(&mut self, monotonic: Instant, wall: SystemTime) -> bool {
-        let Some((last_monotonic, last_wall)) = self.last.replace((monotonic, wall)) else { return false };
-        let passed = monotonic.saturating_duration_since(last_monotonic);
-        let passed_on_wall = wall.duration_since(last_wall);
-        passed > self.longest || passed_on_wall.map_or(true, |on_wall| on_wall.abs_diff(passed) > LARGEST_STEP)
+    /// Records that a refresh ends.
+    pub(in crate::aws) fn end(&mut self) {
+        self.ended = Some(Instant::now());
+    }
+
+    fn start_at(&mut self, monotonic: Instant, wall: SystemTime) -> bool {
+        let stopped = self.ended.is_some_and(|ended| monotonic.saturating_duration_since(ended) > self.longest_pause);
+        let jumped = self.started.replace((monotonic, wall)).is_some_and(|(last_monotonic, last_wall)| {
+            let passed = monotonic.saturating_duration_since(last_monotonic);
+            wall.duration_since(last_wall).map_or(true, |on_wall| on_wall.abs_diff(passed) > LARGEST_STEP)
+        });
+        stopped || jumped
     }
 }
 
@@ -41,20 +50,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn detects_jumps_and_suspends() {
+    fn detects_jumps_and_suspends_but_not_slow_refreshes() {
         let (start, wall) = (Instant::now(), SystemTime::now());
         let minutes = |n: u64| Duration::from_secs(60 * n);
-        for (passed, on_wall, interrupted) in [
-            (minutes(1), wall + minutes(1), false),
-            (minutes(3), wall + minutes(3) + Duration::from_secs(20), false),
-            (minutes(1), wall + minutes(2), true), // suspended, or the clock was set forward
-            (minutes(1), wall - minutes(1), true), // set back
-            (minutes(1), wall, true),
-            (minutes(4), wall + minutes(4), true), // stopped
+        for (what, took, passed, on_wall, interrupted) in [
+            ("usual", minutes(0), minutes(1), wall + minutes(1), false),
+            ("slow refresh", minutes(9), minutes(10), wall + minutes(10), false),
+            ("slewed", minutes(2), minutes(3), wall + minutes(3) + Duration::from_secs(20), false),
+            ("suspended, or set forward", minutes(0), minutes(1), wall + minutes(2), true),
+            ("suspended in a slow refresh", minutes(9), minutes(10), wall + minutes(11), true),
+            ("set back", minutes(0), minutes(1), wall - minutes(1), true),
+            ("set back by the time that passed", minutes(0), minutes(1), wall, true),
+            ("stopped after the refresh", minutes(1), minutes(4), wall + minutes(4), true),
         ] {
             let mut clocks = Clocks::new(minutes(1));
-            assert!(!clocks.jumped_at(start, wall), "the first call has nothing to compare with");
-            assert_eq!(clocks.jumped_at(start + passed, on_wall), interrupted, "{passed:?}");
+            assert!(!clocks.start_at(start, wall), "the first start has nothing to compare with");
+            clocks.ended = Some(start + took);
+            assert_eq!(clocks.start_at(start + passed, on_wall), interrupted, "{what}");
         }
     }
 }

@@ -5,13 +5,14 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::cache::{Cache, NOT_FOUND_TTL};
-use crate::aws::api::circuit_breaker::CircuitBreaker;
+use super::isolate::isolate;
 use crate::aws::api::ecs::Ecs;
+use crate::aws::api::errors::SKIPPED;
 use crate::inventory::{Failure, Failures, Fetched, Operation, TaskDefinition, TaskDefinitionArn};
 
 /// The number of concurrent calls; DescribeTaskDefinition takes one definition at a time.
@@ -21,10 +22,15 @@ const CONCURRENCY: usize = 16;
 pub(in crate::aws) struct Definitions {
     ecs: Ecs,
     cache: Cache<TaskDefinitionArn, Arc<TaskDefinition>>,
+    /// Those that could not be described in the last refresh.
+    failed: HashSet<TaskDefinitionArn>,
 }
 
 /// The responses for task definitions that were not cached.
-pub(in crate::aws) struct Described(Vec<(TaskDefinitionArn, Result<Option<TaskDefinition>, Failure>)>);
+pub(in crate::aws) struct Described(Vec<Response>);
+
+/// The response for a task definition.
+type Response = (TaskDefinitionArn, Result<Option<TaskDefinition>, Failure>);
 
 impl Definitions {
     /// Returns a cache that starts with definitions of an earlier run.
@@ -33,22 +39,34 @@ impl Definitions {
         for (arn, definition) in restored {
             cache.insert(arn, definition, None);
         }
-        Self { ecs, cache }
+        Self { ecs, cache, failed: HashSet::new() }
     }
 
     /// Describes the wanted definitions that are not cached, as they come in.
     pub(in crate::aws) async fn describe(&self, mut wanted: UnboundedReceiver<TaskDefinitionArn>) -> Described {
-        let now = Instant::now();
-        let (ecs, breaker) = (&self.ecs, &CircuitBreaker::for_concurrency(CONCURRENCY));
-        let mut seen = HashSet::new();
-        let unknown = stream::poll_fn(|context| wanted.poll_recv(context))
-            .filter(|arn| ready(self.cache.get(arn, now).is_none() && seen.insert(arn.clone())));
-        let calls = unknown.map(|arn| async move {
-            let call = ecs.describe_task_definition(&arn);
-            let response = breaker.call(Operation::DescribeTaskDefinition, None, call).await;
+        let (now, mut seen, mut last) = (Instant::now(), HashSet::new(), Vec::new());
+        let first = stream::poll_fn(|context| wanted.poll_recv(context))
+            .filter(|arn| ready(self.cache.get(arn, now).is_none() && seen.insert(arn.clone())))
+            .filter(|arn| {
+                let failed = self.failed.contains(arn);
+                if failed {
+                    last.push(arn.clone());
+                }
+                ready(!failed)
+            });
+        let mut described = self.describe_each(first).await;
+        // Definitions that keep failing come last, so that the calls that are skipped because of them are their own.
+        described.extend(self.describe_each(stream::iter(last)).await);
+        Described(described)
+    }
+
+    async fn describe_each(&self, arns: impl Stream<Item = TaskDefinitionArn>) -> Vec<Response> {
+        let calls = arns.map(|arn| async move {
+            let call = self.ecs.describe_task_definition(&arn);
+            let response = isolate(Operation::DescribeTaskDefinition, None, call).await;
             (arn, response)
         });
-        Described(calls.buffer_unordered(CONCURRENCY).collect().await)
+        calls.buffer_unordered(CONCURRENCY).collect().await
     }
 
     /// Caches the responses, and returns what is known of the wanted definitions.
@@ -59,6 +77,8 @@ impl Definitions {
         failures: &mut Failures,
     ) -> HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>> {
         let now = Instant::now();
+        let failed = |(_, response): &&Response| response.as_ref().is_err_and(|failure| failure.code != SKIPPED);
+        self.failed = described.0.iter().filter(failed).map(|(arn, _)| arn.clone()).collect();
         let mut definitions = HashMap::new();
         for (arn, response) in described.0 {
             match response {

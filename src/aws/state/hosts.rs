@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::cache::{Cache, NOT_FOUND_TTL};
-use crate::aws::api::circuit_breaker::CircuitBreaker;
+use super::isolate::isolate;
 use crate::aws::api::ec2::{self, Ec2, ManagedInstances};
 use crate::aws::api::ecs::{self, Ecs};
 use crate::inventory::{
@@ -19,7 +19,7 @@ use crate::inventory::{
 const INSTANCE_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// The number of concurrent calls.
-const CONCURRENCY: usize = 4;
+const CONCURRENCY: usize = 8;
 
 /// The caches of container instances and EC2 instances.
 pub(in crate::aws) struct Hosts {
@@ -111,17 +111,16 @@ impl Hosts {
         tasks: &[(&ClusterRef, &Task)],
         failures: &mut Failures,
     ) -> HashMap<ContainerInstanceArn, Fetched<Shared>> {
-        const OPERATION: Operation = Operation::DescribeContainerInstances;
         let now = Instant::now();
         let (mut host_ids, unknown) = self.cached_host_ids(tasks, now);
         let batches = unknown.into_iter().flat_map(|(cluster, arns)| {
             let arns: Vec<_> = arns.into_iter().collect();
             arns.chunks(ecs::BATCH).map(|batch| (cluster, batch.to_vec())).collect::<Vec<_>>()
         });
-        let (ecs, breaker) = (&self.ecs, &CircuitBreaker::for_concurrency(CONCURRENCY));
+        let ecs = &self.ecs;
         let calls = batches.map(|(cluster, arns)| async move {
             let call = ecs.describe_container_instances(cluster, &arns);
-            let response = breaker.call(OPERATION, Some(cluster), call).await;
+            let response = isolate(Operation::DescribeContainerInstances, Some(cluster), call).await;
             (arns, response)
         });
         let responses: Vec<_> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
@@ -176,10 +175,10 @@ impl Hosts {
     ) -> HashMap<InstanceId, Fetched<Instance, NoHost>> {
         let now = Instant::now();
         let unknown: Vec<&InstanceId> = ids.iter().filter(|id| self.instances.get(id, now).is_none()).collect();
-        let (ec2, breaker) = (&self.ec2, &CircuitBreaker::for_concurrency(CONCURRENCY));
+        let ec2 = &self.ec2;
         let calls = unknown.chunks(ec2::BATCH).map(|batch| async move {
             let call = ec2.describe_instances(batch, managed);
-            (batch, breaker.call(Operation::DescribeInstances, None, call).await)
+            (batch, isolate(Operation::DescribeInstances, None, call).await)
         });
         let responses: Vec<_> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
         let mut failed = HashMap::new();

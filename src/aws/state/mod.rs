@@ -4,6 +4,7 @@ pub(super) mod cache_file;
 pub(super) mod clocks;
 pub(super) mod definitions;
 pub(super) mod hosts;
+pub(super) mod isolate;
 pub(super) mod scan;
 pub(super) mod tasks;
 

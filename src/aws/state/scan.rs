@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::isolate::isolate;
 use super::tasks::TaskCache;
 use crate::aws::api::circuit_breaker::CircuitBreaker;
 use crate::aws::api::ecs::{BATCH, DescribedTasks, Ecs};
@@ -89,10 +90,11 @@ async fn describe(
     mut batches: UnboundedReceiver<Vec<TaskArn>>,
     show: impl Fn(&Task),
 ) -> Vec<Batch> {
-    let breaker = &CircuitBreaker::for_concurrency(CONCURRENCY);
+    // Fewer than open the breaker of the operation, so that one cluster alone does not keep others from being described.
+    let breaker = &CircuitBreaker::with_limit(CONCURRENCY);
     let batches = stream::poll_fn(|context| batches.poll_recv(context));
     let calls = batches.map(|arns| async {
-        let call = ecs.describe_tasks(cluster, &arns);
+        let call = isolate(Operation::DescribeTasks, Some(cluster), ecs.describe_tasks(cluster, &arns));
         let mut response = breaker.call(Operation::DescribeTasks, Some(cluster), call).await;
         for task in response.iter_mut().flat_map(DescribedTasks::values_mut) {
             if let Ok(Fetched::Known(task)) = task {
@@ -107,6 +109,12 @@ async fn describe(
 }
 
 impl Scan {
+    /// Returns whether tasks could not be described, other than because calls were skipped.
+    pub(in crate::aws) fn has_failures(&self) -> bool {
+        let failed = |batch: &Batch| batch.response.as_ref().is_err_and(|failure| failure.code != errors::SKIPPED);
+        self.described.iter().any(failed)
+    }
+
     /// Returns each listed task, sorted, with what is known of it. Records failures and caches settled tasks.
     pub(in crate::aws) fn into_listed(
         self,
