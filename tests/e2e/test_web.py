@@ -141,7 +141,7 @@ def test_status_page_in_a_browser(account, prod, serving, browser):
     assert page.console == [], "a script error, or a violation of the content security policy"
     assert "<title>ecs-discovery</title>" in page.html and "<script" not in page.html
     assert {"/metrics", "/targets", "/-/healthy", "/-/ready"} <= set(page.links)
-    assert "1 target" in page.html and "the last refresh went well" in page.html and "1 to mend" in page.html
+    assert "1 target" in page.html and "the last refresh succeeded" in page.html and "1 misconfigured" in page.html
     refresh, containers, flags = page.tables
     assert dict(refresh)["cluster"] == "prod: read"
     rows = {row[2]: row for row in containers[1:]}
@@ -150,7 +150,8 @@ def test_status_page_in_a_browser(account, prod, serving, browser):
         f"{account.address(prod, task)}:9102 job={hostile}", f"web:1 {task.rsplit('/')[-1]}",
     ]
     assert rows["worker-container"][3:5] == [
-        "mend", 'invalid port "metrics": use PORT[/PATH] or a comma-separated list of these, with ports from 1 to 65535',
+        "misconfigured",
+        'invalid port "metrics": use PORT[/PATH] or a comma-separated list of these, with ports from 1 to 65535',
     ]
     assert rows["bare-container"][3] == "skipped"
     assert len(rows) == len(containers) - 1 == 3
