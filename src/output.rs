@@ -1,6 +1,7 @@
 //! Where target groups are written: a file or standard output.
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
@@ -42,6 +43,19 @@ pub enum Earlier {
 }
 
 impl Output {
+    /// Opens the configured output and returns what it holds already. Works on a thread for blocking work, because a large
+    /// file takes seconds and a signal must not wait for it.
+    pub async fn open_and_read(config: &config::Output) -> (Self, Earlier) {
+        let config = config.clone();
+        let read = spawn_blocking(move || {
+            let output = Self::open(&config);
+            let earlier = output.earlier();
+            (output, earlier)
+        });
+        // Passes a panic on. Only the end of the runtime cancels the task, and then nobody waits here.
+        read.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    }
+
     /// Opens the configured output, and removes the temporary files of a killed predecessor.
     pub fn open(config: &config::Output) -> Self {
         let (path, format) = match config {

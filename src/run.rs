@@ -129,7 +129,7 @@ async fn supervise<S: Source>(
         let Watchers { status, telemetry } = watchers;
         let attempt = async {
             // First, so that the endpoints serve the targets of an earlier run while credentials are being fetched.
-            let (output, earlier) = open_output(config, status);
+            let (output, earlier) = open_output(config, status).await;
             let source = connect(config, Arc::new(watchers.clone())).await?;
             let refresher = Refresher::new(source, config.rules.clone(), output, earlier);
             Ok(Daemon::new(refresher, status.clone(), telemetry.clone()).run(config.refresh).await?)
@@ -158,9 +158,9 @@ async fn supervise<S: Source>(
 
 /// Opens the output, and returns the targets that it has. An output that cannot be read back continues with the
 /// targets that were last published, if any.
-fn open_output(config: &Config, status: &SharedStatus) -> (Output, Earlier) {
-    let output = Output::open(&config.output);
-    let earlier = match output.earlier() {
+async fn open_output(config: &Config, status: &SharedStatus) -> (Output, Earlier) {
+    let (output, earlier) = Output::open_and_read(&config.output).await;
+    let earlier = match earlier {
         Earlier::Nothing => status.get().targets.map_or(Earlier::Nothing, Earlier::Groups),
         earlier => earlier,
     };

@@ -68,8 +68,14 @@ impl Aws {
         let caller = Caller::new(observer.clone());
         let ecs = Ecs::new(clients.ecs, caller.clone(), config.details);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
-        let (cache_file, restored) = config.cache.as_deref().map(CacheFile::open).unzip();
-        let Contents { task_definitions, container_instances } = restored.unwrap_or_default();
+        let (cache_file, restored) = match config.cache.clone() {
+            Some(path) => {
+                let (file, contents) = CacheFile::open(path).await;
+                (Some(file), contents)
+            }
+            None => (None, Contents::default()),
+        };
+        let Contents { task_definitions, container_instances } = restored;
         Ok(Self {
             definitions: Definitions::new(ecs.clone(), task_definitions),
             hosts: Hosts::new(ecs.clone(), ec2, container_instances),

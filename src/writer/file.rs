@@ -18,6 +18,9 @@ use super::temporary::{create_temporary, directory, remove_temporaries};
 /// The largest file that is read. Larger ones were not written by this program (100,000 targets take about 60 MB).
 pub const LARGEST_FILE: u64 = 96 << 20;
 
+/// The same for a private file (10,000 task definitions take about 10 MB).
+const LARGEST_PRIVATE_FILE: u64 = 32 << 20;
+
 /// The mode of a file that others read: Prometheus may run as another user.
 const SHARED: u32 = 0o644;
 
@@ -100,11 +103,12 @@ impl FileWriter {
         }
         let mut bytes = Vec::new();
         // One byte more than allowed shows that the file is larger, even if it grows meanwhile.
-        if metadata.len() <= LARGEST_FILE {
-            file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
+        let largest = if self.audience == Audience::Everyone { LARGEST_FILE } else { LARGEST_PRIVATE_FILE };
+        if metadata.len() <= largest {
+            file.take(largest + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
         }
         let size = metadata.len().max(bytes.len() as u64);
-        if size > LARGEST_FILE { Err(cannot_read(open::too_large(size))) } else { Ok(Some(bytes)) }
+        if size > largest { Err(cannot_read(open::too_large(size))) } else { Ok(Some(bytes)) }
     }
 
     /// Makes the file hold what `content` writes, which must be the same at each call. A file with this content already

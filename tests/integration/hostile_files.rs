@@ -1,11 +1,12 @@
 //! Whatever is in the output file already, reading it takes little time and memory, and stops nobody.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use simaws::{Fault, FaultKind};
 
 use crate::fixtures::fargate;
-use crate::harness::{Scene, run_concurrently, text};
+use crate::harness::{Scene, Signal, run_concurrently, text, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 
@@ -95,4 +96,33 @@ fn hostile_file_is_rejected_cheaply_and_kept_until_a_full_success() {
             scene.stop();
         });
     }
+}
+
+/// A file as large as for 100,000 targets takes a debug build many seconds to read.
+#[test]
+fn signal_stops_the_program_while_it_reads_a_large_file() {
+    let group = |n: usize| {
+        format!(
+            "- targets:\n  - 10.0.0.1:{}\n  labels:\n    task_arn: arn:aws:ecs:us-east-1:123456789012:task/prod/{n}\n    \
+             cluster_arn: arn:aws:ecs:us-east-1:123456789012:cluster/prod\n    filler: {}\n",
+            n % 60_000 + 1,
+            "x".repeat(300)
+        )
+    };
+    let mut scene = small("ecs.yml");
+    scene.write_file((0..150_000).map(group).collect::<String>());
+    scene.start();
+    let process = scene.program().id();
+    wait_until("the program handles signals", || handles_sigterm(process));
+    let start = Instant::now();
+    let exited = scene.send(Signal::TERM);
+    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    assert!(start.elapsed() < Duration::from_secs(2), "took {:?}", start.elapsed());
+    assert!(scene.aws.calls().total() == 0, "the file was still being read");
+}
+
+fn handles_sigterm(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (Signal::TERM.as_raw() - 1)) != 0
 }

@@ -14,8 +14,8 @@ pub(super) const NOT_FOUND_TTL: Duration = Duration::from_secs(120);
 /// Values and "not found" results by key, permanent or until a time.
 pub(super) struct Cache<K, T, G = ()> {
     entries: HashMap<K, Entry<T, G>>,
-    /// How often a value was inserted.
-    inserted: u64,
+    /// How often a value was inserted, or replaced by "not found".
+    changes: u64,
 }
 
 struct Entry<T, G> {
@@ -27,7 +27,7 @@ struct Entry<T, G> {
 
 impl<K, T, G> Default for Cache<K, T, G> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), inserted: 0 }
+        Self { entries: HashMap::new(), changes: 0 }
     }
 }
 
@@ -48,18 +48,19 @@ impl<K: Eq + Hash, T, G> Cache<K, T, G> {
 
     /// Caches a value, permanently if there is no time.
     pub(super) fn insert(&mut self, key: K, value: T, until: Option<Instant>) {
-        self.inserted += 1;
+        self.changes += 1;
         self.entries.insert(key, Entry { result: Fetched::Known(value), until, used: Instant::now() });
     }
 
     /// Caches that there is no such thing.
     pub(super) fn insert_gone(&mut self, key: K, why: G, until: Instant) {
+        self.changes += u64::from(self.last_known(&key).is_some());
         self.entries.insert(key, Entry { result: Fetched::Gone(why), until: Some(until), used: Instant::now() });
     }
 
-    /// Returns a number that grows with each inserted value.
+    /// Returns a number that grows with each change of the values, other than evictions.
     pub(super) fn generation(&self) -> u64 {
-        self.inserted
+        self.changes
     }
 
     /// Returns every known value.

@@ -4,20 +4,23 @@
 //! cannot be written costs only the calls of the next start.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::inventory::{ContainerInstanceArn, Shared, TaskDefinition, TaskDefinitionArn};
-use crate::writer::{FileWriter, IfUnchanged, WriteError, Written};
+use crate::writer::{FileWriter, IfUnchanged, Stamp, WriteError};
 
 /// Identifies a file of this program.
 const FORMAT: &str = "ecs-discovery cache";
 
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
+
+/// The longest error of the parser, in characters.
+const LONGEST_ERROR: usize = 200;
 
 /// The contents of the file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,86 +31,131 @@ pub(in crate::aws) struct Contents {
     pub(in crate::aws) container_instances: BTreeMap<ContainerInstanceArn, Shared>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct File<C> {
-    format: String,
+#[derive(Serialize)]
+struct File<'a> {
+    format: &'static str,
     version: u32,
     #[serde(flatten)]
-    contents: C,
+    contents: &'a Contents,
 }
 
-/// Parses only the header.
+/// What says whether the contents can be parsed.
 #[derive(Deserialize)]
-struct Ignored {}
+struct Header {
+    format: String,
+    version: u32,
+}
 
 /// The file.
 pub(in crate::aws) struct CacheFile {
     writer: FileWriter,
+    state: State,
     /// The generation of the caches that was last written.
-    written: u64,
-    writing: Option<JoinHandle<Result<Written, WriteError>>>,
-    failed: bool,
+    generation: u64,
+    /// The stamp of the file after it was last read or written.
+    stamp: Option<Stamp>,
+    work: Option<(Work, JoinHandle<Stamped>)>,
+}
+
+/// The stamp of the file after work.
+type Stamped = Result<Option<Stamp>, WriteError>;
+
+/// What is known of the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nobody has changed it.
+    AsWritten,
+    /// Somebody has removed or changed it.
+    Changed,
+    /// It cannot be written.
+    Failed,
+}
+
+/// Work on a thread for blocking work.
+#[derive(Clone, Copy)]
+enum Work {
+    Look,
+    Write,
 }
 
 impl CacheFile {
-    /// Opens the file at a path, and returns its contents.
-    pub(in crate::aws) fn open(path: &Path) -> (Self, Contents) {
-        let writer = FileWriter::private(path);
-        writer.remove_leftovers();
-        let contents = match writer.read() {
-            Ok(None) => Contents::default(),
-            Ok(Some(bytes)) => parse(&bytes).unwrap_or_else(|reason| ignored(path, &reason)),
-            Err(error) => ignored(path, &error.to_string()),
-        };
-        (Self { writer, written: 0, writing: None, failed: false }, contents)
+    /// Opens the file at a path, and returns its contents. Reads on a thread for blocking work, because a signal must not
+    /// wait for a large file.
+    pub(in crate::aws) async fn open(path: PathBuf) -> (Self, Contents) {
+        let writer = FileWriter::private(&path);
+        let file = writer.clone();
+        let read = spawn_blocking(move || {
+            file.remove_leftovers();
+            let contents = match file.read() {
+                Ok(None) => Ok(Contents::default()),
+                Ok(Some(bytes)) => parse(&bytes),
+                Err(error) => Err(error.to_string()),
+            };
+            (contents, file.stamp())
+        });
+        let (contents, stamp) = read.await.unwrap_or_else(|error| (Err(error.to_string()), None));
+        let contents = contents.unwrap_or_else(|reason| {
+            tracing::warn!(path = %path.display(), reason, "cache file ignored: asking AWS for everything again");
+            Contents::default()
+        });
+        (Self { writer, state: State::AsWritten, generation: 0, stamp, work: None }, contents)
     }
 
-    /// Writes the contents if their generation is new. Does not wait for the disk: while an earlier write is in
-    /// progress, the next refresh tries again.
+    /// Writes the contents if their generation is new, or if somebody has removed or changed the file. Does not wait for
+    /// the disk: while earlier work is in progress, the next refresh tries again.
     pub(in crate::aws) async fn write(&mut self, generation: u64, contents: impl FnOnce() -> Contents) {
-        if let Some(writing) = self.writing.take_if(|writing| writing.is_finished()) {
-            self.report(writing.await.ok());
+        if let Some((work, handle)) = self.work.take_if(|(_, handle)| handle.is_finished()) {
+            self.finish(work, handle.await.ok());
         }
-        if self.writing.is_some() || (generation == self.written && !self.failed) {
+        if self.work.is_some() {
             return;
         }
-        self.written = generation;
-        let (writer, bytes) = (self.writer.clone(), render(&contents()));
-        self.writing =
-            Some(tokio::task::spawn_blocking(move || writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)));
+        let writer = self.writer.clone();
+        if generation == self.generation && self.state == State::AsWritten {
+            self.work = Some((Work::Look, spawn_blocking(move || Ok(writer.stamp()))));
+            return;
+        }
+        self.generation = generation;
+        let bytes = render(&contents());
+        let write = move || writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave).map(|_| writer.stamp());
+        self.work = Some((Work::Write, spawn_blocking(write)));
     }
 
-    /// Logs a failed write, once for consecutive ones.
-    fn report(&mut self, written: Option<Result<Written, WriteError>>) {
-        let failed_before = std::mem::replace(&mut self.failed, !matches!(written, Some(Ok(_))));
-        if let Some(Err(error)) = written
-            && !failed_before
-        {
-            tracing::warn!(%error, "cannot write the cache file: a restart will ask AWS for everything again");
+    /// Takes the result of work. Logs a failed write, once for consecutive ones.
+    fn finish(&mut self, work: Work, result: Option<Stamped>) {
+        match (work, result) {
+            (Work::Write, Some(Ok(stamp))) => (self.state, self.stamp) = (State::AsWritten, stamp),
+            (Work::Look, Some(Ok(stamp))) if stamp == self.stamp => {}
+            (Work::Look, _) => self.state = State::Changed,
+            (Work::Write, failed) => {
+                let failed_before = std::mem::replace(&mut self.state, State::Failed) == State::Failed;
+                if let Some(Err(error)) = failed
+                    && !failed_before
+                {
+                    tracing::warn!(%error, "cannot write the cache file: a restart will ask AWS for everything again");
+                }
+            }
         }
     }
-}
-
-fn ignored(path: &Path, reason: &str) -> Contents {
-    tracing::warn!(path = %path.display(), reason, "cache file ignored: asking AWS for everything again");
-    Contents::default()
 }
 
 fn render(contents: &Contents) -> Vec<u8> {
-    let file = File { format: FORMAT.into(), version: VERSION, contents };
+    let file = File { format: FORMAT, version: VERSION, contents };
     // Serialising strings and numbers to memory cannot fail.
     serde_json::to_vec(&file).unwrap_or_default()
 }
 
 fn parse(bytes: &[u8]) -> Result<Contents, String> {
-    let header: File<Ignored> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    // Errors quote the file, which may hold anything.
+    let short = |error: serde_json::Error| error.to_string().chars().take(LONGEST_ERROR).collect::<String>();
+    let header: Header = serde_json::from_slice(bytes).map_err(short)?;
     if header.format != FORMAT {
         return Err("not a cache file of ecs-discovery".into());
     }
     if header.version != VERSION {
         return Err(format!("version {} is not supported, only {VERSION}", header.version));
     }
-    serde_json::from_slice::<File<Contents>>(bytes).map(|file| file.contents).map_err(|error| error.to_string())
+    serde_json::from_slice(bytes).map_err(short)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::cache::{Cache, NOT_FOUND_TTL};
 use super::isolate::isolate;
+use super::unverified::{Unverified, report_corrected};
 use crate::aws::api::ecs::Ecs;
 use crate::aws::api::errors::SKIPPED;
 use crate::inventory::{Failure, Failures, Fetched, Operation, TaskDefinition, TaskDefinitionArn};
@@ -24,6 +25,7 @@ pub(in crate::aws) struct Definitions {
     cache: Cache<TaskDefinitionArn, Arc<TaskDefinition>>,
     /// Those that could not be described in the last refresh.
     failed: HashSet<TaskDefinitionArn>,
+    unverified: Unverified<TaskDefinitionArn>,
 }
 
 /// The responses for task definitions that were not cached.
@@ -35,27 +37,33 @@ type Response = (TaskDefinitionArn, Result<Option<TaskDefinition>, Failure>);
 impl Definitions {
     /// Returns a cache that starts with definitions of an earlier run.
     pub(in crate::aws) fn new(ecs: Ecs, restored: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>) -> Self {
+        let unverified = Unverified::new(restored.keys().cloned());
         let mut cache = Cache::default();
         for (arn, definition) in restored {
             cache.insert(arn, definition, None);
         }
-        Self { ecs, cache, failed: HashSet::new() }
+        Self { ecs, cache, failed: HashSet::new(), unverified }
     }
 
-    /// Describes the wanted definitions that are not cached, as they come in.
+    /// Describes the wanted definitions that are not cached, as they come in, and those that are to be compared with the
+    /// cache file.
     pub(in crate::aws) async fn describe(&self, mut wanted: UnboundedReceiver<TaskDefinitionArn>) -> Described {
-        let (now, mut seen, mut last) = (Instant::now(), HashSet::new(), Vec::new());
-        let first = stream::poll_fn(|context| wanted.poll_recv(context))
-            .filter(|arn| ready(self.cache.get(arn, now).is_none() && seen.insert(arn.clone())))
-            .filter(|arn| {
-                let failed = self.failed.contains(arn);
-                if failed {
-                    last.push(arn.clone());
-                }
-                ready(!failed)
-            });
+        let (now, due) = (Instant::now(), self.unverified.due());
+        let (mut seen, mut last) = (HashSet::new(), Vec::new());
+        let first = stream::poll_fn(|context| wanted.poll_recv(context)).filter(|arn| {
+            let cached = self.cache.get(arn, now).is_some();
+            if (cached && !due.contains(arn)) || !seen.insert(arn.clone()) {
+                return ready(false);
+            }
+            let can_wait = cached || self.failed.contains(arn);
+            if can_wait {
+                last.push(arn.clone());
+            }
+            ready(!can_wait)
+        });
         let mut described = self.describe_each(first).await;
-        // Definitions that keep failing come last, so that the calls that are skipped because of them are their own.
+        // Definitions that are known, or that keep failing, come last, so that the calls that are skipped because of
+        // failures are their own.
         described.extend(self.describe_each(stream::iter(last)).await);
         Described(described)
     }
@@ -79,11 +87,24 @@ impl Definitions {
         let now = Instant::now();
         let failed = |(_, response): &&Response| response.as_ref().is_err_and(|failure| failure.code != SKIPPED);
         self.failed = described.0.iter().filter(failed).map(|(arn, _)| arn.clone()).collect();
+        let compared =
+            described.0.iter().filter(|(_, response)| response.is_ok()).map(|(arn, _)| arn.clone()).collect();
+        self.unverified.settle(&compared);
         let mut definitions = HashMap::new();
         for (arn, response) in described.0 {
+            let cached = self.cache.last_known(&arn);
             match response {
-                Ok(Some(definition)) => self.cache.insert(arn, Arc::new(definition), None),
-                Ok(None) => self.cache.insert_gone(arn, (), now + NOT_FOUND_TTL),
+                Ok(Some(definition)) if cached.is_some_and(|cached| **cached == definition) => {}
+                Ok(Some(definition)) => {
+                    cached.inspect(|_| report_corrected(&arn));
+                    self.cache.insert(arn, Arc::new(definition), None);
+                }
+                Ok(None) => {
+                    cached.inspect(|_| report_corrected(&arn));
+                    self.cache.insert_gone(arn, (), now + NOT_FOUND_TTL);
+                }
+                // A comparison with the cache file, which a later refresh makes again.
+                Err(_) if cached.is_some() => {}
                 Err(failure) => {
                     definitions.insert(arn, Fetched::Unknown(failures.record(failure)));
                 }
@@ -117,5 +138,6 @@ impl Definitions {
     /// Evicts definitions that are not used now and were not for `unused_for`.
     pub(in crate::aws) fn evict_unused(&mut self, used: &HashSet<&TaskDefinitionArn>, unused_for: Duration) {
         self.cache.evict_unused(used, unused_for);
+        self.unverified.retain(|arn| self.cache.last_known(arn).is_some());
     }
 }

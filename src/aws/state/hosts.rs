@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::cache::{Cache, NOT_FOUND_TTL};
 use super::isolate::isolate;
+use super::unverified::{Unverified, report_corrected};
 use crate::aws::api::ec2::{self, Ec2, ManagedInstances};
 use crate::aws::api::ecs::{self, Ecs};
 use crate::inventory::{
-    Cached, ClusterRef, ContainerInstanceArn, Failures, Fetched, Instance, InstanceId, NoHost, Operation, Shared, Task,
+    Cached, ClusterRef, ContainerInstanceArn, Failure, Failures, Fetched, Instance, InstanceId, NoHost, Operation,
+    Shared, Task,
 };
 
 /// How long an instance is cached. It keeps its primary private address for life, even when stopped and
@@ -21,23 +23,34 @@ const INSTANCE_TTL: Duration = Duration::from_secs(60 * 60);
 /// The number of concurrent calls.
 const CONCURRENCY: usize = 8;
 
+/// Container instances by the cluster that they are in.
+type ByCluster<'a> = HashMap<&'a ClusterRef, HashSet<&'a ContainerInstanceArn>>;
+
+/// Container instances that were described with one call.
+type DescribedBatch<'a> = (Vec<&'a ContainerInstanceArn>, Result<HostIds, Failure>);
+
+/// The host id of each described container instance.
+type HostIds = HashMap<ContainerInstanceArn, Result<Fetched<Shared>, Failure>>;
+
 /// The caches of container instances and EC2 instances.
 pub(in crate::aws) struct Hosts {
     ecs: Ecs,
     ec2: Ec2,
     /// The host's id: `i-…`, or `mi-…` for ECS Anywhere.
     host_ids: Cache<ContainerInstanceArn, Shared>,
+    unverified: Unverified<ContainerInstanceArn>,
     instances: Cache<InstanceId, Instance, NoHost>,
 }
 
 impl Hosts {
     /// Returns caches that start with the host ids of an earlier run.
     pub(in crate::aws) fn new(ecs: Ecs, ec2: Ec2, restored: BTreeMap<ContainerInstanceArn, Shared>) -> Self {
+        let unverified = Unverified::new(restored.keys().cloned());
         let mut host_ids = Cache::default();
         for (arn, id) in restored {
             host_ids.insert(arn, id, None);
         }
-        Self { ecs, ec2, host_ids, instances: Cache::default() }
+        Self { ecs, ec2, host_ids, unverified, instances: Cache::default() }
     }
 
     /// Returns a number that grows with each host id that is learned.
@@ -56,6 +69,7 @@ impl Hosts {
         tasks: &[(&ClusterRef, &Task)],
         failures: &mut Failures,
     ) -> HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>> {
+        self.verify_host_ids(tasks).await;
         let host_ids = self.host_ids(tasks, failures).await;
         let managed: HashSet<&ContainerInstanceArn> = tasks
             .iter()
@@ -93,6 +107,7 @@ impl Hosts {
     pub(in crate::aws) fn evict_unused(&mut self, tasks: &[(&ClusterRef, &Task)], unused_for: Duration) {
         let referenced: HashSet<_> = tasks.iter().filter_map(|(_, task)| task.container_instance.as_ref()).collect();
         self.host_ids.evict_unused(&referenced, unused_for);
+        self.unverified.retain(|arn| self.host_ids.last_known(arn).is_some());
         let now = Instant::now();
         let ids: Vec<InstanceId> = referenced
             .iter()
@@ -113,18 +128,7 @@ impl Hosts {
     ) -> HashMap<ContainerInstanceArn, Fetched<Shared>> {
         let now = Instant::now();
         let (mut host_ids, unknown) = self.cached_host_ids(tasks, now);
-        let batches = unknown.into_iter().flat_map(|(cluster, arns)| {
-            let arns: Vec<_> = arns.into_iter().collect();
-            arns.chunks(ecs::BATCH).map(|batch| (cluster, batch.to_vec())).collect::<Vec<_>>()
-        });
-        let ecs = &self.ecs;
-        let calls = batches.map(|(cluster, arns)| async move {
-            let call = ecs.describe_container_instances(cluster, &arns);
-            let response = isolate(Operation::DescribeContainerInstances, Some(cluster), call).await;
-            (arns, response)
-        });
-        let responses: Vec<_> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
-        for (arns, response) in responses {
+        for (arns, response) in self.describe_container_instances(unknown).await {
             let described = match response {
                 Ok(described) => described,
                 Err(failure) => {
@@ -146,16 +150,57 @@ impl Hosts {
         host_ids
     }
 
+    async fn describe_container_instances<'a>(&self, arns: ByCluster<'a>) -> Vec<DescribedBatch<'a>> {
+        let batches = arns.into_iter().flat_map(|(cluster, arns)| {
+            let arns: Vec<_> = arns.into_iter().collect();
+            arns.chunks(ecs::BATCH).map(|batch| (cluster, batch.to_vec())).collect::<Vec<_>>()
+        });
+        let ecs = &self.ecs;
+        let calls = batches.map(|(cluster, arns)| async move {
+            let call = ecs.describe_container_instances(cluster, &arns);
+            let response = isolate(Operation::DescribeContainerInstances, Some(cluster), call).await;
+            (arns, response)
+        });
+        stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await
+    }
+
+    /// Compares a part of the restored host ids with AWS. A failed call changes nothing, and a later refresh makes it
+    /// again.
+    async fn verify_host_ids(&mut self, tasks: &[(&ClusterRef, &Task)]) {
+        let (due, mut unverified) = (self.unverified.due(), ByCluster::new());
+        for (cluster, task) in tasks {
+            if let Some(arn) = task.container_instance.as_ref().filter(|arn| due.contains(arn)) {
+                unverified.entry(*cluster).or_default().insert(arn);
+            }
+        }
+        let responses = self.describe_container_instances(unverified).await;
+        let described = responses.into_iter().filter_map(|(_, response)| response.ok()).flatten();
+        let described = described.filter_map(|(arn, host_id)| Some((arn, host_id.ok()?)));
+        let compared =
+            described.filter_map(|(arn, host_id)| self.correct_host_id(&arn, host_id).then_some(arn)).collect();
+        self.unverified.settle(&compared);
+    }
+
+    /// Replaces a restored host id with AWS's. Returns whether AWS knows it or knows that there is none.
+    fn correct_host_id(&mut self, arn: &ContainerInstanceArn, host_id: Fetched<Shared>) -> bool {
+        match host_id {
+            Fetched::Unknown(_) => return false,
+            Fetched::Known(id) if self.host_ids.last_known(arn) == Some(&id) => return true,
+            Fetched::Known(id) => self.host_ids.insert(arn.clone(), id, None),
+            Fetched::Gone(()) => self.host_ids.insert_gone(arn.clone(), (), Instant::now() + NOT_FOUND_TTL),
+        }
+        report_corrected(arn);
+        true
+    }
+
     /// Splits the tasks' container instances into cached ones and, by cluster, the others.
-    #[allow(clippy::type_complexity)]
     fn cached_host_ids<'a>(
         &self,
         tasks: &[(&'a ClusterRef, &'a Task)],
         now: Instant,
-    ) -> (HashMap<ContainerInstanceArn, Fetched<Shared>>, HashMap<&'a ClusterRef, HashSet<&'a ContainerInstanceArn>>)
-    {
+    ) -> (HashMap<ContainerInstanceArn, Fetched<Shared>>, ByCluster<'a>) {
         let mut cached = HashMap::new();
-        let mut unknown: HashMap<_, HashSet<_>> = HashMap::new();
+        let mut unknown = ByCluster::new();
         for (cluster, task) in tasks {
             let Some(arn) = &task.container_instance else { continue };
             match self.host_ids.get(arn, now) {

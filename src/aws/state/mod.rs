@@ -9,3 +9,4 @@ pub(super) mod scan;
 pub(super) mod tasks;
 
 mod cache;
+mod unverified;
