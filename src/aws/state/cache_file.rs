@@ -73,8 +73,11 @@ impl CacheFile {
         }
         self.written = generation;
         let (writer, bytes) = (self.writer.clone(), render(&contents()));
-        self.writing =
-            Some(tokio::task::spawn_blocking(move || writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)));
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let written = writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)?;
+            tracing::debug!(bytes = bytes.len(), result = ?written, "cache file written");
+            Ok(written)
+        }));
     }
 
     /// Logs a failed write, once for consecutive ones.
