@@ -35,10 +35,12 @@ impl<S: Source> Daemon<S> {
         let mut left = when.limit.map(|limit| limit.get());
         loop {
             self.status.refresh_started();
-            let refresh = self.refresher.refresh().await;
+            let refresh = Arc::new(self.refresher.refresh().await);
             let failed = refresh.failed();
+            // Metrics come from both: who sees this refresh counted also finds its status.
+            self.status.refreshed(refresh.clone());
             self.telemetry.refreshed(&refresh);
-            self.status.refreshed(refresh);
+            drop(refresh);
             left = left.map(|left| left - 1);
             if left == Some(0) {
                 return if failed { Err(LastRefreshFailed) } else { Ok(()) };

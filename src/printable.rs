@@ -20,8 +20,28 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Bidirectional controls reorder what a person reads (Unicode Standard Annex #9).
-fn is_unsafe(c: char) -> bool {
+/// Escapes the same characters in a JSON document, where serialisers leave some of them in strings as they are.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // A line feed between tokens is harmless, and strings have none.
+    let is_unsafe = |c| c != '\n' && is_unsafe(c);
+    if !json.contains(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_unsafe(c) {
+            // Writing to memory cannot fail. All of these characters have four digits.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Whether a character controls a terminal or ends a line. Bidirectional controls reorder what a person reads (Unicode
+/// Standard Annex #9).
+pub fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -40,5 +60,14 @@ mod tests {
         ] {
             assert_eq!(escape(text), expected);
         }
+    }
+
+    #[test]
+    fn escaped_json_has_the_same_meaning() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{202e}\n\u{1b}\u{7f} äöü"});
+        let json = serde_json::to_string_pretty(&value).unwrap_or_default();
+        let escaped = escape_json(&json);
+        assert!(json.contains('\u{9b}') && !escaped.contains(|c| c != '\n' && is_unsafe(c)), "{escaped}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).ok(), Some(value));
     }
 }

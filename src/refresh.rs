@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Rules;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{ClusterRef, FailureId, Snapshot, Source};
+use crate::inventory::{FailureId, Snapshot, Source};
 use crate::last_good::{Merged, merge};
 use crate::output::{Earlier, Output};
 use crate::staleness::{ClusterState, Staleness};
@@ -75,12 +75,6 @@ impl Refresh {
     /// Returns whether anything failed, even though what was learned is written.
     pub fn failed(&self) -> bool {
         !self.snapshot.failures.is_empty() || matches!(self.output, Outcome::Failed(_))
-    }
-
-    /// Returns the state of a cluster, referred to by name or ARN.
-    pub fn cluster(&self, asked: &ClusterRef) -> Option<&ClusterState> {
-        let same = |known: &ClusterRef| known.matches(asked.as_str()) || asked.matches(known.as_str());
-        self.clusters.iter().find(|state| same(&state.cluster))
     }
 
     /// Returns whether the targets are valid for readers.

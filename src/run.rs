@@ -110,10 +110,9 @@ async fn discover<S: Source>(
     let Some(web) = &config.web else { return refreshes.await };
     let listener = listen(web).await?;
     // The endpoints respond from now on, also while credentials are being fetched.
-    tokio::select! {
-        ended = refreshes => ended,
-        () = web::serve(listener, app(web, &config, &watchers)) => Ok(()),
-    }
+    let server = web::serve(listener, app(web, &config, &watchers));
+    let _server = server.map_err(|source| Error::Listen { port: web.listen.port, source })?;
+    refreshes.await
 }
 
 /// Runs the loop, and after a panic starts it again with state built anew: the panic may have left the old state

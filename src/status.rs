@@ -1,10 +1,15 @@
 //! What is known now, shared between the loop that learns it and the web endpoints that show it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::file_sd::TargetGroup;
+use crate::inventory::ClusterRef;
 use crate::refresh::Refresh;
+
+/// The largest number of clusters that were seen and are not evicted: an account may create one per test run.
+const MOST_SEEN: usize = 10_000;
 
 /// What is known now.
 #[derive(Clone)]
@@ -17,12 +22,65 @@ pub struct Status {
     pub last_success: Option<SystemTime>,
     /// The targets in force, as in the file; `None` before any are known.
     pub targets: Option<Arc<Vec<TargetGroup>>>,
+    /// Increases whenever the targets in force change.
+    pub targets_version: u64,
+    /// The ARNs of the clusters that have targets in force.
+    pub target_clusters: Arc<BTreeSet<ClusterRef>>,
+    /// The clusters that this process scanned, or had targets of.
+    pub seen: Arc<SeenClusters>,
     /// Whether a complete set of targets has been known: restored, or learned without failures.
     pub ready: bool,
     /// The last refresh.
     pub refresh: Option<Arc<Refresh>>,
+    /// The number of refreshes that ended.
+    pub refresh_version: u64,
     /// The number of panics since the last refresh that ended.
     pub panics: u32,
+}
+
+/// Clusters by name or ARN, each with the number of the refresh that saw it last.
+#[derive(Clone, Debug, Default)]
+pub struct SeenClusters(BTreeMap<ClusterRef, u64>);
+
+impl SeenClusters {
+    /// Returns whether a cluster was seen, as given or, if it is given by name, under an ARN.
+    pub fn contains(&self, asked: &ClusterRef) -> bool {
+        self.0.contains_key(asked) || (!asked.is_arn() && self.0.keys().any(|seen| seen.name() == asked.as_str()))
+    }
+
+    fn add(&mut self, clusters: impl IntoIterator<Item = ClusterRef>, refresh: u64) {
+        self.0.extend(clusters.into_iter().map(|cluster| (cluster, refresh)));
+        while self.0.len() > MOST_SEEN {
+            let oldest = self.0.iter().min_by_key(|(_, refresh)| **refresh).map(|(cluster, _)| cluster.clone());
+            oldest.map(|cluster| self.0.remove(&cluster));
+        }
+    }
+}
+
+impl Status {
+    /// Puts targets in force.
+    fn put_in_force(&mut self, targets: &Arc<Vec<TargetGroup>>) {
+        if self.targets.as_ref().is_some_and(|known| Arc::ptr_eq(known, targets)) {
+            return;
+        }
+        let mut clusters = BTreeSet::new();
+        for arn in targets.iter().filter_map(|group| group.labels.get("cluster_arn")) {
+            // Most groups have the cluster of the one before, which need not be copied.
+            if !clusters.contains(arn) {
+                clusters.insert(arn.into());
+            }
+        }
+        self.targets = Some(targets.clone());
+        self.target_clusters = Arc::new(clusters);
+        self.targets_version += 1;
+    }
+
+    /// Records the clusters that are known now.
+    fn see_clusters(&mut self) {
+        let scanned = self.refresh.iter().flat_map(|refresh| &refresh.clusters).map(|state| state.cluster.clone());
+        let with_targets = self.target_clusters.iter().cloned();
+        Arc::make_mut(&mut self.seen).add(scanned.chain(with_targets), self.refresh_version);
+    }
 }
 
 /// The status, for several owners.
@@ -35,8 +93,12 @@ impl Default for SharedStatus {
             last_refresh: None,
             last_success: None,
             targets: None,
+            targets_version: 0,
+            target_clusters: Arc::default(),
+            seen: Arc::default(),
             ready: false,
             refresh: None,
+            refresh_version: 0,
             panics: 0,
         }))
     }
@@ -51,7 +113,9 @@ impl SharedStatus {
     /// Records the targets of an earlier run.
     pub fn restored(&self, targets: &Arc<Vec<TargetGroup>>) {
         let mut status = self.lock();
-        (status.targets, status.ready) = (Some(targets.clone()), true);
+        status.put_in_force(targets);
+        status.ready = true;
+        status.see_clusters();
     }
 
     /// Records that the loop is alive.
@@ -66,16 +130,18 @@ impl SharedStatus {
     }
 
     /// Records a finished refresh.
-    pub fn refreshed(&self, refresh: Refresh) {
+    pub fn refreshed(&self, refresh: Arc<Refresh>) {
         let mut status = self.lock();
         if refresh.in_force() {
-            status.targets = Some(refresh.targets.clone());
+            status.put_in_force(&refresh.targets);
         }
         if !refresh.failed() {
             (status.last_success, status.ready) = (Some(SystemTime::now()), true);
         }
         status.panics = 0;
-        status.refresh = Some(Arc::new(refresh));
+        status.refresh = Some(refresh);
+        status.refresh_version += 1;
+        status.see_clusters();
     }
 
     /// Records that a refresh panicked.
@@ -87,5 +153,29 @@ impl SharedStatus {
     fn lock(&self) -> MutexGuard<'_, Status> {
         // The status stays valid when a holder panics: each field is replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seen_clusters_are_found_by_name_and_arn_and_bounded() {
+        let arn = |n: usize| format!("arn:aws:ecs:r:1:cluster/run-{n}");
+        let mut seen = SeenClusters::default();
+        for n in 0..MOST_SEEN + 5 {
+            seen.add([ClusterRef::from(arn(n).as_str())], n as u64);
+        }
+        for (asked, expected) in [
+            (arn(MOST_SEEN).as_str(), true),
+            ("run-10000", true),
+            ("run", false),
+            ("arn:aws:ecs:r:2:cluster/run-10000", false),
+            ("run-0", false),
+        ] {
+            assert_eq!(seen.contains(&asked.into()), expected, "{asked}");
+        }
+        assert_eq!(seen.0.len(), MOST_SEEN);
     }
 }

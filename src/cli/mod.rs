@@ -16,6 +16,7 @@ pub use self::flags::{FLAGS, Flag, Value};
 use self::go::Translated;
 use self::settings::{switch, text};
 use crate::config::{Config, ListenAddress};
+use crate::printable::escape;
 
 /// The command that a command line asks for.
 #[derive(Debug, PartialEq)]
@@ -41,7 +42,7 @@ pub enum ExplainFormat {
 
 /// An invalid command line. Displayed as one line with the reason and one with the usage.
 #[derive(Debug, PartialEq, thiserror::Error)]
-#[error("ecs-discovery: {0}\nUsage: ecs-discovery [-FLAG=VALUE]...; see -help for the flags\n")]
+#[error("ecs-discovery: {}\nUsage: ecs-discovery [-FLAG=VALUE]...; see -help for the flags\n", escape(.0))]
 pub struct UsageError(String);
 
 /// Parses a command line without the program's name. Flags that it does not set are taken from the environment.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failures;
 use super::rows::{self, Row};
+use crate::inventory::Clusters;
 use crate::refresh::Refresh;
 use crate::staleness::ClusterState;
 
@@ -36,13 +37,15 @@ pub struct Cluster {
 /// Explains a refresh.
 pub fn explain(refresh: &Refresh) -> Explanation {
     let all = &refresh.snapshot.failures;
-    let cluster = |state: &ClusterState| Cluster { name: state.cluster.name().to_owned(), complete: state.complete };
+    let names = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
+    let cluster =
+        |state: &ClusterState| Cluster { name: names.display(&state.cluster).to_owned(), complete: state.complete };
     Explanation {
-        rows: rows::rows(refresh),
+        rows: rows::rows(refresh, &names),
         targets: refresh.targets.len(),
         skipped: refresh.derived.skipped_by_reason(),
         clusters: refresh.clusters.iter().map(cluster).collect(),
         complete: all.is_empty(),
-        failures: all.iter().map(|(_, failure)| failures::describe(failure)).collect(),
+        failures: all.iter().map(|(_, failure)| failures::describe(failure, &names)).collect(),
     }
 }

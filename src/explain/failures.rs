@@ -1,11 +1,12 @@
 //! Failures in words, with remedies.
 
-use crate::inventory::{Failure, Operation};
+use crate::inventory::{Clusters, Failure, Operation};
 
 /// Describes a failure on one line, with a remedy.
-pub(super) fn describe(failure: &Failure) -> String {
+pub(super) fn describe(failure: &Failure, names: &Clusters<'_>) -> String {
     let Failure { operation, code, message, .. } = failure;
-    let place = failure.cluster.as_ref().map(|cluster| format!(" of cluster {}", cluster.name())).unwrap_or_default();
+    let place =
+        failure.cluster.as_ref().map(|cluster| format!(" of cluster {}", names.display(cluster))).unwrap_or_default();
     let request = failure.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
     format!("{operation}{place}: {code}: {message}{request}: {}", remedy(failure))
 }

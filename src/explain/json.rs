@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::explanation::{self, Explanation};
 use super::rows::{Row, Verdict};
+use crate::printable::escape_json;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -61,7 +62,8 @@ pub fn json(explanation: &Explanation) -> String {
         containers: explanation.rows.iter().map(container).collect(),
     };
     // Serialising strings, numbers and booleans to memory cannot fail.
-    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
+    escape_json(&json).into_owned()
 }
 
 fn container(row: &Row) -> Container<'_> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::failures::remedy;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{FailureId, Fetched, Task, cluster_name};
+use crate::inventory::{Clusters, FailureId, Fetched, Task};
 use crate::refresh::Refresh;
 use crate::targets::SkipReason;
 
@@ -97,8 +97,8 @@ impl Target {
 }
 
 /// Returns the rows of a refresh, sorted.
-pub(super) fn rows(refresh: &Refresh) -> Vec<Row> {
-    let tasks = tasks(refresh);
+pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
+    let tasks = tasks(refresh, names);
     let derived: HashSet<&TargetGroup> = refresh.derived.groups.iter().collect();
     let row = |task: &str, container: Option<&str>, verdict| row(&tasks, task, container, verdict);
     let targets = refresh.targets.iter().map(|group| {
@@ -106,7 +106,7 @@ pub(super) fn rows(refresh: &Refresh) -> Vec<Row> {
         let verdict = Verdict::Target(target(group, &derived));
         let mut row = row(label("task_arn").unwrap_or_default(), label("container_name"), verdict);
         if row.cluster.is_empty() {
-            row.cluster = label("cluster_arn").map(cluster_name).unwrap_or_default().to_owned();
+            row.cluster = label("cluster_arn").map(|arn| names.display_arn(arn)).unwrap_or_default().to_owned();
         }
         row
     });
@@ -128,16 +128,16 @@ pub(super) fn rows(refresh: &Refresh) -> Vec<Row> {
 /// Tasks by ARN, each with the name of the cluster in which it was listed.
 type Tasks<'a> = HashMap<&'a str, (&'a str, Option<&'a Task>)>;
 
-fn tasks(refresh: &Refresh) -> Tasks<'_> {
+fn tasks<'a>(refresh: &'a Refresh, names: &Clusters<'_>) -> Tasks<'a> {
     let clusters = refresh.snapshot.clusters.iter().flatten();
     let listed = clusters.flat_map(|cluster| {
-        let tasks = cluster.tasks.iter().flatten();
-        tasks.map(|listed| {
+        let (name, tasks) = (names.display(&cluster.cluster), cluster.tasks.iter().flatten());
+        tasks.map(move |listed| {
             let task = match &listed.task {
                 Fetched::Known(task) => Some(&**task),
                 _ => None,
             };
-            (listed.arn.as_str(), (cluster.cluster.name(), task))
+            (listed.arn.as_str(), (name, task))
         })
     });
     listed.collect()

@@ -7,7 +7,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{LogConfig, LogFormat, LogLevel};
+use super::lines::Lines;
+use crate::config::{LogConfig, LogLevel};
 
 /// Starts logging, for the rest of the process. Panics are logged too, on one line each.
 pub fn init(config: LogConfig) {
@@ -25,16 +26,7 @@ pub fn init(config: LogConfig) {
         _ => LevelFilter::ERROR,
     };
     let filter = Targets::new().with_default(others).with_target(env!("CARGO_CRATE_NAME"), level);
-    let layer = match config.format {
-        LogFormat::Logfmt => {
-            let plain = tracing_logfmt::builder().with_target(false).with_span_name(false).with_span_path(false);
-            plain.layer().with_writer(io::stderr).boxed()
-        }
-        LogFormat::Json => {
-            let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
-            json.with_current_span(false).with_span_list(false).with_writer(io::stderr).boxed()
-        }
-    };
+    let layer = tracing_subscriber::fmt::layer().event_format(Lines(config.format)).with_writer(io::stderr);
     // Fails only if a subscriber is set already, as in tests.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     std::panic::set_hook(Box::new(|panic| {

@@ -1,9 +1,10 @@
 //! Metrics about the program: base units, fixed label names, and every series present from the start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
@@ -15,7 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::process::Process;
-use crate::inventory::{Attempt, Cached, Failure, Operation, cluster_name};
+use crate::inventory::{Attempt, Cached, Clusters, Failure, Operation};
 use crate::refresh::{Outcome, Refresh};
 use crate::status::Status;
 use crate::targets::SkipReason;
@@ -114,6 +115,15 @@ pub(super) struct Metrics {
     throttles: Family<ByOperation, Counter>,
     writes: Family<ByResult, Counter>,
     cache_entries: Family<ByCache, Gauge>,
+    /// Held while a refresh is counted and while metrics are rendered, so that a scrape sees all of a refresh or nothing.
+    shown: Mutex<Shown>,
+}
+
+/// The clusters that have series.
+#[derive(Default)]
+struct Shown {
+    targets: BTreeSet<String>,
+    stale: BTreeSet<String>,
 }
 
 impl Metrics {
@@ -155,6 +165,7 @@ impl Metrics {
             throttles: register(r, "aws_throttles", "Attempts that AWS throttled"),
             writes: register(r, "file_writes", "Results of writing the file, one per refresh"),
             cache_entries: register(r, "cache_entries", "Entries that are cached between refreshes"),
+            shown: Mutex::default(),
             registry: Registry::default(),
         };
         let metrics = Self { registry, ..metrics };
@@ -191,14 +202,13 @@ impl Metrics {
     }
 
     pub(super) fn refreshed(&self, refresh: &Refresh) {
+        let mut shown = self.shown();
         self.refreshes.inc();
         self.refresh_duration.observe(refresh.took.as_secs_f64());
         self.count_failures(refresh);
+        let skipped = refresh.derived.skipped_by_reason();
         for reason in SkipReason::CODES {
-            self.skipped.get_or_create(&ByReason { reason }).set(0);
-        }
-        for skipped in &refresh.derived.skipped {
-            self.skipped.get_or_create(&ByReason { reason: skipped.reason.code() }).inc();
+            set(&self.skipped, &ByReason { reason }, skipped.get(reason).copied().unwrap_or(0));
         }
         let result = match &refresh.output {
             Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => Some(WriteResult::replaced),
@@ -210,7 +220,7 @@ impl Metrics {
         if let Some(result) = result {
             self.writes.get_or_create(&ByResult { result }).inc();
         }
-        self.count_clusters(refresh);
+        self.count_clusters(refresh, &mut shown.targets);
     }
 
     fn count_failures(&self, refresh: &Refresh) {
@@ -229,19 +239,26 @@ impl Metrics {
         }
     }
 
-    /// Replaces the series of clusters, so that those of clusters that are gone disappear.
-    fn count_clusters(&self, refresh: &Refresh) {
-        self.targets.clear();
+    fn count_clusters(&self, refresh: &Refresh, shown: &mut BTreeSet<String>) {
+        let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for state in &refresh.clusters {
-            create(&self.targets, &ByCluster { cluster: state.cluster.name().to_owned() });
+            counts.insert(clusters.display(&state.cluster), 0);
         }
-        if !refresh.in_force() {
-            return;
+        if refresh.in_force() {
+            for group in refresh.targets.iter() {
+                let arn = group.labels.get("cluster_arn").unwrap_or_default();
+                *counts.entry(clusters.display_arn(arn)).or_default() += 1;
+            }
         }
-        for group in refresh.targets.iter() {
-            let cluster = group.labels.get("cluster_arn").map(cluster_name).unwrap_or_default();
-            self.targets.get_or_create(&ByCluster { cluster: cluster.to_owned() }).inc();
+        for (cluster, count) in &counts {
+            set(&self.targets, &ByCluster { cluster: (*cluster).to_owned() }, *count);
         }
+        remove_others(&self.targets, shown, counts.keys().copied());
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn attempt(&self, attempt: &Attempt<'_>) {
@@ -257,18 +274,18 @@ impl Metrics {
     }
 
     pub(super) fn cached(&self, cache: Cached, entries: usize) {
-        self.cache_entries
-            .get_or_create(&ByCache { cache: cache.name() })
-            .set(i64::try_from(entries).unwrap_or(i64::MAX));
+        set(&self.cache_entries, &ByCache { cache: cache.name() }, entries);
     }
 
     pub(super) fn render(&self, status: &Status, format: MetricsFormat) -> String {
+        let mut shown = self.shown();
         self.last_refresh.set(status.last_refresh.map_or(0.0, unix_seconds));
         self.last_success.set(status.last_success.map_or(0.0, unix_seconds));
-        self.stale.clear();
-        for (cluster, seconds) in staleness(status) {
-            self.stale.get_or_create(&ByCluster { cluster: cluster.to_owned() }).set(seconds);
+        let stale = staleness(status);
+        for (cluster, seconds) in &stale {
+            self.stale.get_or_create(&ByCluster { cluster: cluster.clone() }).set(*seconds);
         }
+        remove_others(&self.stale, &mut shown.stale, stale.keys().map(String::as_str));
         let mut text = String::new();
         // Writing to memory cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -280,14 +297,33 @@ impl Metrics {
 }
 
 /// Returns for how many seconds each cluster has been incomplete.
-fn staleness(status: &Status) -> BTreeMap<&str, f64> {
-    let mut seconds: BTreeMap<&str, f64> = BTreeMap::new();
-    for state in status.refresh.iter().flat_map(|refresh| &refresh.clusters) {
+fn staleness(status: &Status) -> BTreeMap<String, f64> {
+    let Some(refresh) = &status.refresh else { return BTreeMap::new() };
+    let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
+    let seconds = refresh.clusters.iter().map(|state| {
         let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
-        let longest = seconds.entry(state.cluster.name()).or_default();
-        *longest = longest.max(stale);
+        (clusters.display(&state.cluster).to_owned(), stale)
+    });
+    seconds.collect()
+}
+
+/// Sets a gauge to a count.
+fn set<L: Clone + Hash + Eq>(family: &Family<L, Gauge>, labels: &L, count: usize) {
+    family.get_or_create(labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// Removes the series of clusters that are gone. The others keep their values: a scrape may come at any moment, and
+/// must not find a series missing.
+fn remove_others<'a, M>(
+    family: &Family<ByCluster, M, impl MetricConstructor<M>>,
+    shown: &mut BTreeSet<String>,
+    clusters: impl Iterator<Item = &'a str>,
+) {
+    let now: BTreeSet<String> = clusters.map(str::to_owned).collect();
+    for cluster in shown.difference(&now) {
+        family.remove(&ByCluster { cluster: cluster.clone() });
     }
-    seconds
+    *shown = now;
 }
 
 /// Creates a series without counting anything.

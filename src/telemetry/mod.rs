@@ -1,5 +1,6 @@
 //! Observes the program: logs and metrics.
 
+mod lines;
 mod logs;
 mod metrics;
 mod process;

@@ -5,10 +5,14 @@ use std::time::SystemTime;
 
 use crate::explain::{Explanation, Row, Verdict, explain};
 use crate::printable;
+use crate::refresh::Refresh;
 use crate::status::Status;
 
-/// The largest number of containers that are shown; `-explain` shows all.
-const MOST_ROWS: usize = 2_000;
+/// The number of containers on a page.
+const ROWS: usize = 500;
+
+/// The largest number of clusters, and of failures, that are shown; `-explain` shows all.
+const MOST_LINES: usize = 100;
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color:#1b1f24;background:#fff}\
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}\
@@ -19,21 +23,52 @@ th{white-space:nowrap}code{font-size:.9em}small{color:#57606a}.verdict{white-spa
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}small{color:#8b949e}\
 .target,.good{color:#7ee787}.misconfigured,.unknown,.failed{color:#ffa657}.skipped{color:#8b949e}a{color:#79c0ff}}";
 
-/// Renders the page as HTML without scripts.
-pub(super) fn page(status: &Status, flags: &[(&'static str, String)], telemetry_path: &str) -> String {
-    let explanation = status.refresh.as_deref().map(explain);
-    let mut html = format!(
+/// Returns the number of the page that a query asks for, if there is such a page. Pages count from 1.
+pub(super) fn number(query: Option<&str>, refresh: Option<&Refresh>) -> Option<usize> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let Some((_, number)) = pairs.find(|(name, _)| name == "page") else { return Some(1) };
+    let rows = refresh.map_or(0, |refresh| {
+        let derived = &refresh.derived;
+        refresh.targets.len() + derived.skipped.len() + derived.unknown.len()
+    });
+    number.parse().ok().filter(|number| (1..=pages(rows)).contains(number))
+}
+
+fn pages(rows: usize) -> usize {
+    rows.div_ceil(ROWS).max(1)
+}
+
+/// Renders the start of the page, which changes between refreshes. Everything here takes no longer with more targets.
+pub(super) fn start(status: &Status, telemetry_path: &str) -> String {
+    let targets = status.targets.as_ref().map_or("no targets known yet".into(), |known| match known.len() {
+        1 => "1 target".to_owned(),
+        number => format!("{number} targets"),
+    });
+    let (class, went) = match status.refresh.as_deref() {
+        None => ("unknown", "the first refresh has not ended"),
+        Some(refresh) if refresh.failed() => ("failed", "the last refresh had failures"),
+        Some(_) => ("good", "the last refresh succeeded"),
+    };
+    format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>ecs-discovery</title><style>{STYLE}</style></head><body>\
          <h1>ecs-discovery {}</h1><p><a href=\"{}\">metrics</a> · <a href=\"/targets\">targets</a> · \
-         <a href=\"/-/healthy\">healthy</a> · <a href=\"/-/ready\">ready</a></p>",
+         <a href=\"/-/healthy\">healthy</a> · <a href=\"/-/ready\">ready</a></p>\
+         <p class=\"state\">{targets} · <span class=\"{class}\">{went}</span></p>\
+         <p>Last refresh started: {} · last refresh without failures: {}</p>",
         env!("CARGO_PKG_VERSION"),
         escaped(telemetry_path),
-    );
-    summary(&mut html, status, explanation.as_ref());
-    last_refresh(&mut html, status, explanation.as_ref());
-    if let Some(explanation) = &explanation {
-        containers(&mut html, explanation);
+        ago(status.last_refresh),
+        ago(status.last_success),
+    )
+}
+
+/// Renders the rest of the page: a refresh, this page of its containers, and the flags in force.
+pub(super) fn rest(refresh: Option<&Refresh>, flags: &[(&'static str, String)], page: usize) -> String {
+    let mut html = String::new();
+    if let Some(explanation) = refresh.map(explain) {
+        last_refresh(&mut html, &explanation);
+        containers(&mut html, explanation, page);
     }
     html.push_str("<h2>Flags in force</h2><table>");
     for (name, value) in flags {
@@ -43,63 +78,64 @@ pub(super) fn page(status: &Status, flags: &[(&'static str, String)], telemetry_
     html
 }
 
-fn summary(html: &mut String, status: &Status, explanation: Option<&Explanation>) {
-    let targets = status.targets.as_ref().map_or("no targets known yet".into(), |known| match known.len() {
-        1 => "1 target".to_owned(),
-        number => format!("{number} targets"),
-    });
-    let last = status.refresh.as_deref();
-    let (class, went) = match last {
-        None => ("unknown", "the first refresh has not ended"),
-        Some(refresh) if refresh.failed() => ("failed", "the last refresh had failures"),
-        Some(_) => ("good", "the last refresh succeeded"),
-    };
-    let is_misconfigured = |row: &&Row| matches!(row.verdict, Verdict::Misconfigured(_));
-    let misconfigured = explanation.map_or(0, |explanation| explanation.rows.iter().filter(is_misconfigured).count());
-    let _ = write!(html, "<p class=\"state\">{targets} · <span class=\"{class}\">{went}</span>");
-    if misconfigured > 0 {
-        let _ = write!(html, " · <span class=\"misconfigured\">{misconfigured} misconfigured</span>");
-    }
-    html.push_str("</p>");
-}
-
-fn last_refresh(html: &mut String, status: &Status, explanation: Option<&Explanation>) {
+fn last_refresh(html: &mut String, explanation: &Explanation) {
     html.push_str("<h2>Last refresh</h2><table>");
     let mut line = |name: &str, value: &str| {
         let _ = write!(html, "<tr><th>{name}</th><td>{value}</td></tr>");
     };
-    line("started", &ago(status.last_refresh));
-    line("last without failures", &ago(status.last_success));
-    let Some(explanation) = explanation else {
-        html.push_str("</table>");
-        return;
-    };
+    let misconfigured = explanation.rows.iter().filter(|row| matches!(row.verdict, Verdict::Misconfigured(_))).count();
+    if misconfigured > 0 {
+        line("misconfigured", &format!("<span class=\"misconfigured\">{misconfigured}</span>"));
+    }
     let skipped: Vec<String> = explanation.skipped.iter().map(|(code, count)| format!("{code} {count}")).collect();
     line("skipped", if skipped.is_empty() { "none".to_owned() } else { skipped.join(", ") }.as_str());
-    for cluster in &explanation.clusters {
+    let (complete, incomplete): (Vec<_>, Vec<_>) = explanation.clusters.iter().partition(|cluster| cluster.complete);
+    for cluster in incomplete.iter().chain(&complete).take(MOST_LINES) {
         let state =
             if cluster.complete { "read" } else { "<span class=\"failed\">could not be read completely</span>" };
         line("cluster", &format!("{}: {state}", escaped(&cluster.name)));
     }
-    for failure in &explanation.failures {
+    more(&mut line, "cluster", explanation.clusters.len());
+    for failure in explanation.failures.iter().take(MOST_LINES) {
         line("failed", &format!("<span class=\"failed\">{}</span>", escaped(failure)));
+    }
+    more(&mut line, "failed", explanation.failures.len());
+    html.push_str("</table>");
+}
+
+fn more(line: &mut impl FnMut(&str, &str), name: &str, all: usize) {
+    if all > MOST_LINES {
+        line(name, &format!("and {} more: ecs-discovery -explain shows all", all - MOST_LINES));
+    }
+}
+
+fn containers(html: &mut String, explanation: Explanation, page: usize) {
+    let mut rows = explanation.rows;
+    let pages = pages(rows.len());
+    html.push_str("<h2>Containers</h2>");
+    if pages > 1 {
+        // On the first page, where they are seen.
+        rows.sort_by_key(|row| !matches!(row.verdict, Verdict::Misconfigured(_) | Verdict::Unknown { .. }));
+        links(html, page, pages);
+    }
+    html.push_str(
+        "<table><tr><th>cluster</th><th>service or group</th><th>container</th>\
+         <th></th><th>target, or reason</th><th>task</th></tr>",
+    );
+    for row in rows.iter().skip((page - 1) * ROWS).take(ROWS) {
+        container(html, row);
     }
     html.push_str("</table>");
 }
 
-fn containers(html: &mut String, explanation: &Explanation) {
-    html.push_str(
-        "<h2>Containers</h2><table><tr><th>cluster</th><th>service or group</th><th>container</th>\
-         <th></th><th>target, or reason</th><th>task</th></tr>",
-    );
-    for row in explanation.rows.iter().take(MOST_ROWS) {
-        container(html, row);
+fn links(html: &mut String, page: usize, pages: usize) {
+    let _ = write!(html, "<p>Page {page} of {pages}");
+    for (text, number) in [("previous", page - 1), ("next", page + 1)] {
+        if (1..=pages).contains(&number) {
+            let _ = write!(html, " · <a href=\"/?page={number}\">{text}</a>");
+        }
     }
-    html.push_str("</table>");
-    let more = explanation.rows.len().saturating_sub(MOST_ROWS);
-    if more > 0 {
-        let _ = write!(html, "<p>And {more} more: ecs-discovery -explain shows all.</p>");
-    }
+    html.push_str(" · ecs-discovery -explain shows all</p>");
 }
 
 fn container(html: &mut String, row: &Row) {

@@ -1,24 +1,39 @@
 //! The endpoints.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
 
+use super::bodies::{Bodies, Key, RenderFailed};
+use super::body::ResponseBody;
+use super::connections::{Connection, Connections};
 use super::page;
-use crate::file_sd::{Format, TargetGroup, render};
+use super::server::{self, Respond, Server};
+use super::targets::Asked;
+use crate::file_sd::{Format, TargetGroup, write};
 use crate::inventory::ClusterRef;
-use crate::refresh::Refresh;
 use crate::status::{SharedStatus, Status};
 use crate::telemetry::{MetricsFormat, Telemetry};
 
 /// After this many panics without a finished refresh between them, a restart of the task may help.
 const UNHEALTHY_PANICS: u32 = 3;
 
+/// The largest size of all bodies of targets and pages in memory, and that of metrics. With what the connections take
+/// here and in the kernel, responses take up to 32 MiB.
+const LARGE_BODIES: usize = 16 << 20;
+const METRICS_BODIES: usize = 2 << 20;
+
 const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
 const OPENMETRICS: &str = "application/openmetrics-text";
 
 /// What responses are made from.
@@ -35,52 +50,45 @@ pub struct App {
     pub flags: Vec<(&'static str, String)>,
 }
 
-struct Content {
-    status: StatusCode,
-    content_type: &'static str,
-    body: String,
+/// Serves requests until the returned server is dropped.
+pub fn serve(listener: TcpListener, app: Arc<App>) -> io::Result<Server> {
+    let connections = Arc::new(Connections::default());
+    let bodies = |limit| Arc::new(Bodies::new(limit, connections.clone()));
+    let routes = Routes { app, large: bodies(LARGE_BODIES), metrics: bodies(METRICS_BODIES) };
+    server::start(listener, connections, Arc::new(routes))
 }
 
-fn content(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Content {
-    Content { status, content_type, body: body.into() }
+struct Routes {
+    app: Arc<App>,
+    large: Arc<Bodies>,
+    metrics: Arc<Bodies>,
 }
 
-impl App {
-    pub(super) fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path();
-        let content = match path {
+impl Respond for Routes {
+    async fn respond(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Response<ResponseBody> {
+        let (path, query) = (request.uri().path(), request.uri().query());
+        match path {
             _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-                content(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD only\n")
+                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD only\n");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
             }
-            _ if path == self.telemetry_path => self.metrics(request),
-            "/-/healthy" => self.healthy(),
-            "/-/ready" => self.ready(),
-            "/targets" => targets(&self.status.get(), request.uri().query()),
-            "/" => {
-                let page = page::page(&self.status.get(), &self.flags, &self.telemetry_path);
-                content(StatusCode::OK, "text/html; charset=utf-8", page)
-            }
-            _ => content(StatusCode::NOT_FOUND, TEXT, "not found\n"),
-        };
-        let mut response = Response::new(Full::new(Bytes::from(content.body)));
-        *response.status_mut() = content.status;
-        let headers = response.headers_mut();
-        let fixed = [
-            (CONTENT_TYPE, content.content_type),
-            (CACHE_CONTROL, "no-store"),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
-        ];
-        for (name, value) in fixed {
-            headers.insert(name, hyper::header::HeaderValue::from_static(value));
+            _ if path == self.app.telemetry_path => self.metrics(&request, &connection),
+            "/-/healthy" => self.app.healthy(),
+            "/-/ready" => self.app.ready(),
+            "/targets" => self.targets(query, &connection).await,
+            "/" => self.page(query, &connection).await,
+            _ => not_found("not found\n"),
         }
-        if content.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
-        }
-        response
     }
 
-    fn metrics(&self, request: &Request<Incoming>) -> Content {
+    fn panicked(&self) -> Response<ResponseBody> {
+        internal_error()
+    }
+}
+
+impl Routes {
+    fn metrics(&self, request: &Request<Incoming>, connection: &Arc<Connection>) -> Response<ResponseBody> {
         let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let openmetrics = accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(OPENMETRICS));
         let (format, content_type) = if openmetrics {
@@ -88,63 +96,124 @@ impl App {
         } else {
             (MetricsFormat::Classic, "text/plain; version=0.0.4; charset=utf-8")
         };
-        content(StatusCode::OK, content_type, self.telemetry.metrics(&self.status.get(), format))
+        let body = self.metrics.add(&self.app.telemetry.metrics(&self.app.status.get(), format));
+        let slot = connection.small(&body);
+        response(StatusCode::OK, content_type, ResponseBody::new(Bytes::new(), body, Some(slot)))
     }
 
+    /// Serves Prometheus HTTP service discovery (Prometheus documentation, "Writing HTTP service discovery"). With any
+    /// status but 200, Prometheus keeps its targets.
+    async fn targets(&self, query: Option<&str>, connection: &Arc<Connection>) -> Response<ResponseBody> {
+        let status = self.app.status.get();
+        let clusters = match Asked::of(&status, query) {
+            Asked::All => None,
+            Asked::Of(clusters) => Some(clusters),
+            Asked::Empty => return response(StatusCode::OK, JSON, ResponseBody::of("[]\n")),
+            Asked::Unavailable(why) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
+            Asked::NotFound => return not_found("no cluster of this name is or was scanned\n"),
+        };
+        let key = Key::Targets(status.targets_version, clusters.clone());
+        let targets = status.targets.clone().unwrap_or_default();
+        let render = move |out: &mut dyn io::Write| match clusters {
+            None => write(&targets, Format::Json, out),
+            Some(clusters) => write(&of_clusters(&targets, &clusters), Format::Json, out),
+        };
+        self.large(&status, key, JSON, String::new(), connection, render).await
+    }
+
+    async fn page(&self, query: Option<&str>, connection: &Arc<Connection>) -> Response<ResponseBody> {
+        let status = self.app.status.get();
+        let refresh = status.refresh.clone();
+        let Some(number) = page::number(query, refresh.as_deref()) else { return not_found("no such page\n") };
+        let start = page::start(&status, &self.app.telemetry_path);
+        let app = self.app.clone();
+        let render =
+            move |out: &mut dyn io::Write| out.write_all(page::rest(refresh.as_deref(), &app.flags, number).as_bytes());
+        self.large(&status, Key::Page(status.refresh_version, number), HTML, start, connection, render).await
+    }
+
+    /// Responds with a body that is rendered once for all who ask for it.
+    async fn large(
+        &self,
+        status: &Status,
+        key: Key,
+        content_type: &'static str,
+        own: String,
+        connection: &Arc<Connection>,
+        render: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'static,
+    ) -> Response<ResponseBody> {
+        let Some(slot) = connection.large() else {
+            let mut busy = text(StatusCode::SERVICE_UNAVAILABLE, "too many concurrent responses\n");
+            busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return busy;
+        };
+        let is_current = |key: &Key| match key {
+            Key::Targets(version, _) => *version == status.targets_version,
+            Key::Page(version, _) => *version == status.refresh_version,
+        };
+        match self.large.get(key, is_current, render).await {
+            Err(RenderFailed) => internal_error(),
+            Ok(body) => {
+                slot.sends(&body);
+                response(StatusCode::OK, content_type, ResponseBody::new(own.into(), body, Some(slot)))
+            }
+        }
+    }
+}
+
+impl App {
     /// Reports whether the loop is alive, whatever AWS says: ECS replaces the whole task of an unhealthy essential
     /// container, which would fix nothing at AWS.
-    fn healthy(&self) -> Content {
+    fn healthy(&self) -> Response<ResponseBody> {
         let status = self.status.get();
         if status.panics >= UNHEALTHY_PANICS {
-            let body = format!("the last {} refreshes panicked\n", status.panics);
-            return content(StatusCode::SERVICE_UNAVAILABLE, TEXT, body);
+            let why = format!("the last {} refreshes panicked\n", status.panics);
+            return text(StatusCode::SERVICE_UNAVAILABLE, why);
         }
         let stalled = status.last_progress.elapsed();
         if stalled > self.stalled_after {
-            let body = format!("the refresh loop has made no progress for {} s\n", stalled.as_secs());
-            return content(StatusCode::SERVICE_UNAVAILABLE, TEXT, body);
+            let why = format!("the refresh loop has made no progress for {} s\n", stalled.as_secs());
+            return text(StatusCode::SERVICE_UNAVAILABLE, why);
         }
-        content(StatusCode::OK, TEXT, "healthy\n")
+        text(StatusCode::OK, "healthy\n")
     }
 
-    fn ready(&self) -> Content {
+    fn ready(&self) -> Response<ResponseBody> {
         if self.status.get().ready {
-            return content(StatusCode::OK, TEXT, "ready\n");
+            return text(StatusCode::OK, "ready\n");
         }
-        content(StatusCode::SERVICE_UNAVAILABLE, TEXT, "no complete set of targets is known yet\n")
+        text(StatusCode::SERVICE_UNAVAILABLE, "no complete set of targets is known yet\n")
     }
 }
 
-/// Serves Prometheus HTTP service discovery (Prometheus documentation, "Writing HTTP service discovery"). With any
-/// status but 200, Prometheus keeps its targets.
-fn targets(status: &Status, query: Option<&str>) -> Content {
-    let Some(known) = &status.targets else {
-        return content(StatusCode::SERVICE_UNAVAILABLE, TEXT, "no targets are known yet\n");
-    };
-    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let Some(cluster) = pairs.filter(|(name, _)| name == "cluster").map(|(_, value)| value).next() else {
-        return json(known);
-    };
-    let asked = ClusterRef::from(&*cluster);
-    let of_cluster = |group: &&TargetGroup| group.labels.get("cluster_arn").is_some_and(|arn| asked.matches(arn));
-    let groups: Vec<TargetGroup> = known.iter().filter(of_cluster).cloned().collect();
-    if groups.is_empty() {
-        return empty(status.refresh.as_deref(), &asked);
-    }
-    json(&groups)
+fn of_clusters(targets: &[TargetGroup], clusters: &[ClusterRef]) -> Vec<TargetGroup> {
+    let is_in = |arn: &str| clusters.iter().any(|cluster| cluster.as_str() == arn);
+    targets.iter().filter(|group| group.labels.get("cluster_arn").is_some_and(is_in)).cloned().collect()
 }
 
-/// Responds for a cluster without targets. A mistyped name must not remove targets, nor a failure before anything was
-/// known: an empty list is only for a cluster that the last refresh found empty.
-fn empty(refresh: Option<&Refresh>, asked: &ClusterRef) -> Content {
-    match refresh.and_then(|refresh| refresh.cluster(asked)) {
-        None => content(StatusCode::NOT_FOUND, TEXT, "no cluster of this name is scanned\n"),
-        Some(cluster) if cluster.complete => json(&[]),
-        Some(_) => content(StatusCode::SERVICE_UNAVAILABLE, TEXT, "no targets of this cluster are known yet\n"),
-    }
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
+    response(status, TEXT, ResponseBody::of(text))
 }
 
-fn json(groups: &[TargetGroup]) -> Content {
-    let body = String::from_utf8(render(groups, Format::Json)).unwrap_or_default();
-    content(StatusCode::OK, "application/json", body)
+fn not_found(why: &'static str) -> Response<ResponseBody> {
+    text(StatusCode::NOT_FOUND, why)
+}
+
+fn internal_error() -> Response<ResponseBody> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "internal error: see the log\n")
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let fixed = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+    ];
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

@@ -15,6 +15,7 @@
 //! | [`cache`] | the cache file |
 //! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
 //! | [`healthcheck`] | `-healthcheck` |
+//! | [`logs`] | what each log level shows, and how it is escaped |
 //! | [`panics`] | a panic costs one refresh and no target |
 //! | [`explain`] | `-explain` |
 //! | [`environment`] | flags as environment variables, the external id of a role |
@@ -42,6 +43,7 @@ mod healthcheck;
 mod hostile_files;
 mod in_place;
 mod lifecycle;
+mod logs;
 mod output;
 mod panics;
 mod partial_failures;

@@ -1,6 +1,7 @@
 //! The web endpoints over real HTTP: disabled by default, the responses, the page.
 
 mod hostile;
+mod load;
 mod metrics;
 mod targets;
 
@@ -43,11 +44,8 @@ fn with_app<T: Send + 'static>(patience: Duration, client: impl FnOnce(Server) -
     let work = async {
         let listener = bind(&ListenAddress { host: Some("127.0.0.1".into()), port: 0 }).await.unwrap();
         let server = Server(listener.local_addr().unwrap());
-        let result = tokio::task::spawn_blocking(move || client(server));
-        tokio::select! {
-            result = result => result.unwrap(),
-            () = serve(listener, Arc::new(app)) => unreachable!("the server runs until it is dropped"),
-        }
+        let _server = serve(listener, Arc::new(app)).unwrap();
+        tokio::task::spawn_blocking(move || client(server)).await.unwrap()
     };
     blocking(work)
 }
@@ -161,12 +159,12 @@ fn nothing_listens_by_default_and_the_file_is_the_same() {
     scene.stop();
 }
 
-/// Returns a world with a script in every text that users control.
+/// Returns a world with scripts and control characters in the texts that users control.
 fn scripts() -> World {
     let label = |name: &'static str| (name, "</td><script>alert('1')</script>&amp;");
     let labels = [(PORT_LABEL, "9102,<script>"), label("PROMETHEUS_EXPORTER_JOB_NAME"), label("team")];
     let definition = TaskDefinition::new("web", 1, "awsvpc").container("app", &labels);
-    let task = on_fargate("t-1", "web:1", "10.0.0.1").group("service:<script>");
+    let task = on_fargate("t-1", "web:1", "10.0.0.1").group("service:<script>\u{1b}[2J\n10.0.0.9:9102");
     World::default().with_cluster(Cluster::new("prod").with_task(task)).with_task_definition(definition)
 }
 
@@ -199,6 +197,8 @@ fn page_shows_the_state_and_escapes_untrusted_text() {
             "{path}: {body}"
         );
     }
+    assert!(!page.body.contains(|c: char| c.is_control() && c != '\n'), "{}", page.body);
+    assert!(page.body.contains("service:&lt;script&gt;\\u{1b}[2J\\n10.0.0.9"), "{}", page.body);
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied));
     wait_until("the page shows the failure", || server.get("/").body.contains("allow ecs:ListTasks"));
     let page = server.get("/").body;

@@ -117,7 +117,11 @@ impl CacheFile {
         }
         self.generation = generation;
         let bytes = render(&contents());
-        let write = move || writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave).map(|_| writer.stamp());
+        let write = move || {
+            let written = writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)?;
+            tracing::debug!(bytes = bytes.len(), result = ?written, "cache file written");
+            Ok(writer.stamp())
+        };
         self.work = Some((Work::Write, spawn_blocking(write)));
     }
 

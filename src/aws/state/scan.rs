@@ -1,13 +1,13 @@
 //! Scans a cluster: lists its tasks, and describes those that are not cached.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::isolate::isolate;
-use super::tasks::TaskCache;
+use super::tasks::{Reason, TaskCache};
 use crate::aws::api::circuit_breaker::CircuitBreaker;
 use crate::aws::api::ecs::{BATCH, DescribedTasks, Ecs};
 use crate::aws::api::errors;
@@ -55,6 +55,7 @@ async fn list(
         // The receiver is dropped only with the whole scan.
         let _ = batches.send(batch);
     };
+    let mut decisions = Decisions::default();
     let mut listed = HashSet::with_capacity(cache.len());
     let (mut unknown, mut reused) = (Vec::new(), Vec::with_capacity(cache.len()));
     ecs.list_tasks(cluster, |arns| {
@@ -69,7 +70,10 @@ async fn list(
                     show(task);
                     reused.push(task.clone());
                 }
-                None => unknown.push(arn),
+                None => {
+                    decisions.record(cache.reason(&arn), &arn);
+                    unknown.push(arn);
+                }
             }
         }
         while unknown.len() >= BATCH {
@@ -78,9 +82,36 @@ async fn list(
         }
     })
     .await?;
-    unknown.extend(cache.take_due(&mut reused, unknown.len()));
+    let due = cache.take_due(&mut reused, unknown.len());
+    due.iter().for_each(|arn| decisions.record(Reason::Due, arn));
+    decisions.report(cluster, reused.len());
+    unknown.extend(due);
     unknown.chunks(BATCH).for_each(|batch| send(batch.to_vec()));
     Ok(reused)
+}
+
+/// The number of tasks to describe, by reason.
+#[derive(Default)]
+struct Decisions(BTreeMap<Reason, usize>);
+
+impl Decisions {
+    fn record(&mut self, reason: Reason, task: &TaskArn) {
+        tracing::trace!(%task, ?reason, "task to describe");
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    fn report(&self, cluster: &ClusterRef, cached: usize) {
+        let count = |reason| self.0.get(&reason).copied().unwrap_or(0);
+        tracing::debug!(
+            cluster = cluster.as_str(),
+            new = count(Reason::New),
+            unsettled = count(Reason::Unsettled),
+            invalidated = count(Reason::Invalidated),
+            due = count(Reason::Due),
+            cached,
+            "tasks to describe"
+        );
+    }
 }
 
 async fn describe(

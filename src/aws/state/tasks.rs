@@ -4,7 +4,7 @@
 //! listing tells which tasks are running. Only a container that stops inside a task that goes on changes
 //! unnoticed: therefore each task is described again in rotation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::aws::api::ecs::BATCH;
@@ -19,6 +19,8 @@ pub(in crate::aws) struct TaskCache {
     /// The number of refreshes so far.
     refreshes: usize,
     tasks: HashMap<TaskArn, Entry>,
+    /// Those that the last refresh found starting or stopping.
+    unsettled: HashSet<TaskArn>,
     /// Whether every task must be described in the next refresh.
     invalidated: bool,
 }
@@ -30,6 +32,19 @@ struct Entry {
     refresh: usize,
 }
 
+/// Why a task is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    /// It is not known yet.
+    New,
+    /// It was starting or stopping.
+    Unsettled,
+    /// The cache is invalidated.
+    Invalidated,
+    /// It is its turn in the rotation.
+    Due,
+}
+
 impl TaskCache {
     /// Has every task described in the next refresh. (The entries stay: [`share`](Self::share) needs them.)
     pub(in crate::aws) fn invalidate(&mut self) {
@@ -39,6 +54,15 @@ impl TaskCache {
     /// Returns the cached task unless the cache is invalidated.
     pub(super) fn get(&self, arn: &str) -> Option<&Arc<Task>> {
         self.tasks.get(arn).filter(|_| !self.invalidated).map(|entry| &entry.task)
+    }
+
+    /// Returns why a task is described that [`get`](Self::get) does not return.
+    pub(super) fn reason(&self, arn: &TaskArn) -> Reason {
+        match arn {
+            _ if self.tasks.contains_key(arn) => Reason::Invalidated,
+            _ if self.unsettled.contains(arn) => Reason::Unsettled,
+            _ => Reason::New,
+        }
     }
 
     /// Replaces a task that has not changed with the cached copy.
@@ -72,12 +96,13 @@ impl TaskCache {
     pub(super) fn learn(&mut self, described: &[ListedTask], reused: &[Arc<Task>]) {
         self.refreshes += 1;
         let refresh = self.refreshes;
-        let settled = described.iter().filter_map(|listed| match &listed.task {
-            Fetched::Known(task) if task.is_settled() => {
-                Some((listed.arn.clone(), Entry { task: task.clone(), refresh }))
-            }
+        let known = described.iter().filter_map(|listed| match &listed.task {
+            Fetched::Known(task) => Some(task),
             _ => None,
         });
+        let (settled, unsettled): (Vec<_>, Vec<_>) = known.partition(|task| task.is_settled());
+        let settled = settled.into_iter().map(|task| (task.arn.clone(), Entry { task: task.clone(), refresh }));
+        self.unsettled = unsettled.into_iter().map(|task| task.arn.clone()).collect();
         let mut before = std::mem::take(&mut self.tasks);
         let reused = reused.iter().filter_map(|task| before.remove_entry(&task.arn));
         self.tasks = reused.chain(settled).collect();
@@ -180,6 +205,18 @@ mod tests {
         assert!(Arc::ptr_eq(&same, &first) && changed.stop_requested);
         cache.learn(&[described(&same)], &[]);
         assert_eq!(cache.get(first.arn.as_str()), Some(&first));
+    }
+
+    #[test]
+    fn knows_why_a_task_is_described() {
+        let (settled, mut starting) = (task(1), Task::clone(&task(2)));
+        starting.last_status = TaskStatus::Pending;
+        let starting = Arc::new(starting);
+        let mut cache = TaskCache::default();
+        cache.learn(&[described(&settled), described(&starting)], &[]);
+        cache.invalidate();
+        let reasons = [&settled.arn, &starting.arn, &task(3).arn].map(|arn| cache.reason(arn));
+        assert_eq!(reasons, [Reason::Invalidated, Reason::Unsettled, Reason::New]);
     }
 
     fn in_state(last_status: TaskStatus) -> Container {

@@ -53,7 +53,6 @@ fn invalid_http_is_rejected() {
     scene.stop();
 }
 
-/// More idle connections than are served concurrently: the next client waits until they time out.
 #[test]
 fn idle_connections_time_out() {
     let (mut scene, server) = serving();
@@ -63,6 +62,8 @@ fn idle_connections_time_out() {
     }
     assert_refreshes_continue(&scene);
     assert_eq!(server.get("/-/healthy").status, 200);
+    let last = read_until_closed(idle.remove(99));
+    assert!(last.is_empty(), "{last}");
     let first = read_until_closed(idle.swap_remove(0));
     assert!(first.is_empty() || first.starts_with("HTTP/1.1 408"), "{first}");
     scene.stop();

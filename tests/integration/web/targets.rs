@@ -5,7 +5,7 @@ use std::time::Duration;
 use simaws::{Cluster, Fault, FaultKind};
 
 use super::{both_clusters, with_app};
-use crate::fixtures::{API, SHOP, TWO_CLUSTERS, WEB, on_fargate, two_clusters};
+use crate::fixtures::{API, BUS, SHOP, TWO_CLUSTERS, WEB, on_fargate, two_clusters};
 use crate::harness::{Scene, Server, wait_until};
 
 const PROD: &str = "/targets?cluster=prod";
@@ -94,6 +94,26 @@ fn unknown_cluster_is_unavailable_and_not_empty() {
         assert_eq!(addresses(server, PROD), [WEB, API]);
         scene.stop();
     }
+}
+
+/// Its targets have to go, whereas a mistyped name must not remove any.
+#[test]
+fn cluster_that_is_gone_is_an_empty_list() {
+    let mut scene = Scene::of(two_clusters());
+    let server = scene.serve();
+    wait_for_both(&scene, server, &TWO_CLUSTERS);
+    scene.aws.change(|world| world.clusters.retain(|cluster| cluster.name != "prod"));
+    wait_for_both(&scene, server, &[SHOP, BUS]);
+    let gone = |server: Server| [PROD, PROD_BY_ARN].map(|path| server.get(path)).map(|gone| (gone.status, gone.body));
+    assert_eq!(gone(server), ["[]\n"; 2].map(|body| (200, body.to_owned())));
+    assert_eq!(server.get("/targets?cluster=pord").status, 404);
+    scene.stop();
+    // Another process has seen only what the file had.
+    scene.aws.change(|world| world.clusters.retain(|cluster| cluster.name != "other"));
+    let server = scene.serve();
+    wait_for_both(&scene, server, &[]);
+    assert_eq!((server.get("/targets?cluster=other").status, server.get(PROD).status), (200, 404));
+    scene.stop();
 }
 
 #[test]
