@@ -1,6 +1,6 @@
 //! How long each cluster has not been learned completely. Pure: the caller says what time it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use crate::inventory::{ClusterRef, ClusterTasks, ListedTask, Snapshot};
@@ -15,6 +15,21 @@ pub struct ClusterState {
     pub complete: bool,
     /// When the cluster was last complete; when it was first seen, if it never was.
     pub last_complete: Instant,
+}
+
+/// Returns a short text for each cluster by which it can be told from the others: its name, or all that was asked for
+/// if several accounts or regions have a cluster of this name.
+pub fn distinct_names(clusters: &[ClusterState]) -> Vec<(&ClusterRef, &str)> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for state in clusters {
+        *counts.entry(state.cluster.name()).or_default() += 1;
+    }
+    let distinct = |cluster: &'_ ClusterRef| counts.get(cluster.name()) == Some(&1);
+    clusters
+        .iter()
+        .map(|state| &state.cluster)
+        .map(|cluster| (cluster, if distinct(cluster) { cluster.name() } else { cluster.as_str() }))
+        .collect()
 }
 
 /// When each cluster was last complete.

@@ -3,6 +3,7 @@
 //! Only what decides a target is kept, and repeated strings are shared. How it is learned is
 //! in `aws`; what follows from it is in [`crate::targets`].
 
+mod clusters;
 mod definition;
 mod failure;
 mod instance;
@@ -13,6 +14,7 @@ mod source;
 mod strings;
 mod task;
 
+pub use self::clusters::*;
 pub use self::definition::*;
 pub use self::failure::*;
 pub use self::instance::*;

@@ -15,8 +15,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::process::Process;
-use crate::inventory::{Attempt, Cached, Failure, Operation, cluster_name};
+use crate::inventory::{Attempt, Cached, ClusterIndex, Failure, Operation, cluster_name};
 use crate::refresh::{Outcome, Refresh};
+use crate::staleness::{ClusterState, distinct_names};
 use crate::status::Status;
 use crate::targets::SkipReason;
 use crate::writer::Written;
@@ -108,6 +109,7 @@ pub(super) struct Metrics {
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
     stale: Family<ByCluster, Seconds>,
+    oldest_kept: Seconds,
     skipped: Family<ByReason, Gauge>,
     requests: Family<ByCode, Counter>,
     request_duration: Histograms<ByOperation>,
@@ -148,6 +150,11 @@ impl Metrics {
                 r,
                 "cluster_stale_seconds",
                 "How long a cluster has not been learned completely, 0 if it was",
+            ),
+            oldest_kept: register(
+                r,
+                "oldest_kept_target_seconds",
+                "How long ago the oldest of the last known targets was learned, 0 without any",
             ),
             skipped: register(r, "containers_skipped", "Containers that are not targets"),
             requests: register(r, "aws_requests", "Attempts to call AWS"),
@@ -232,14 +239,17 @@ impl Metrics {
     /// Replaces the series of clusters, so that those of clusters that are gone disappear.
     fn count_clusters(&self, refresh: &Refresh) {
         self.targets.clear();
-        for state in &refresh.clusters {
-            create(&self.targets, &ByCluster { cluster: state.cluster.name().to_owned() });
+        let names = distinct_names(&refresh.clusters);
+        for (_, name) in &names {
+            create(&self.targets, &ByCluster { cluster: (*name).to_owned() });
         }
         if !refresh.in_force() {
             return;
         }
+        let names: ClusterIndex<'_, &str> = names.into_iter().collect();
         for group in refresh.targets.iter() {
-            let cluster = group.labels.get("cluster_arn").map(cluster_name).unwrap_or_default();
+            let arn = group.labels.get("cluster_arn").unwrap_or_default();
+            let cluster = names.get(arn).map_or_else(|| cluster_name(arn), |(_, name)| name);
             self.targets.get_or_create(&ByCluster { cluster: cluster.to_owned() }).inc();
         }
     }
@@ -265,6 +275,8 @@ impl Metrics {
     pub(super) fn render(&self, status: &Status, format: MetricsFormat) -> String {
         self.last_refresh.set(status.last_refresh.map_or(0.0, unix_seconds));
         self.last_success.set(status.last_success.map_or(0.0, unix_seconds));
+        let oldest_kept = status.refresh.as_ref().and_then(|refresh| refresh.oldest_kept);
+        self.oldest_kept.set(oldest_kept.map_or(0.0, |at| at.elapsed().as_secs_f64()));
         self.stale.clear();
         for (cluster, seconds) in staleness(status) {
             self.stale.get_or_create(&ByCluster { cluster: cluster.to_owned() }).set(seconds);
@@ -281,13 +293,9 @@ impl Metrics {
 
 /// Returns for how many seconds each cluster has been incomplete.
 fn staleness(status: &Status) -> BTreeMap<&str, f64> {
-    let mut seconds: BTreeMap<&str, f64> = BTreeMap::new();
-    for state in status.refresh.iter().flat_map(|refresh| &refresh.clusters) {
-        let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
-        let longest = seconds.entry(state.cluster.name()).or_default();
-        *longest = longest.max(stale);
-    }
-    seconds
+    let clusters = status.refresh.as_ref().map_or(&[][..], |refresh| &refresh.clusters);
+    let stale = |state: &ClusterState| if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
+    distinct_names(clusters).into_iter().map(|(_, name)| name).zip(clusters.iter().map(stale)).collect()
 }
 
 /// Creates a series without counting anything.
