@@ -3,6 +3,9 @@
 //! A RUNNING task keeps its addresses and bindings for life (amazon-ecs-agent 1.70 and later), and the
 //! listing tells which tasks are running. Only a container that stops inside a task that goes on changes
 //! unnoticed: therefore each task is described again in rotation.
+//!
+//! A running task may get its addresses and bindings a little later, and many tasks never get any: therefore a task
+//! without them is described again in the next refreshes too, but only in a few.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +15,9 @@ use crate::inventory::{Fetched, ListedTask, Task, TaskArn};
 
 /// Within how many refreshes each task is described again.
 const ROTATION: usize = 10;
+
+/// In how many more refreshes a running task without addresses and bindings is described.
+const MORE_REFRESHES: usize = 3;
 
 /// The settled tasks of one cluster.
 #[derive(Debug, Default)]
@@ -28,6 +34,8 @@ struct Entry {
     task: Arc<Task>,
     /// The refresh that described it.
     refresh: usize,
+    /// In how many more refreshes it is described.
+    more: usize,
 }
 
 impl TaskCache {
@@ -36,9 +44,9 @@ impl TaskCache {
         self.invalidated = true;
     }
 
-    /// Returns the cached task unless the cache is invalidated.
+    /// Returns the cached task unless it must be described again or the cache is invalidated.
     pub(super) fn get(&self, arn: &str) -> Option<&Arc<Task>> {
-        self.tasks.get(arn).filter(|_| !self.invalidated).map(|entry| &entry.task)
+        self.tasks.get(arn).filter(|entry| entry.more == 0 && !self.invalidated).map(|entry| &entry.task)
     }
 
     /// Replaces a task that has not changed with the cached copy.
@@ -72,13 +80,19 @@ impl TaskCache {
     pub(super) fn learn(&mut self, described: &[ListedTask], reused: &[Arc<Task>]) {
         self.refreshes += 1;
         let refresh = self.refreshes;
-        let settled = described.iter().filter_map(|listed| match &listed.task {
-            Fetched::Known(task) if task.is_settled() => {
-                Some((listed.arn.clone(), Entry { task: task.clone(), refresh }))
-            }
-            _ => None,
-        });
         let mut before = std::mem::take(&mut self.tasks);
+        let settled: Vec<_> = described
+            .iter()
+            .filter_map(|listed| match &listed.task {
+                Fetched::Known(task) if task.is_settled() => {
+                    let last = before.get(&listed.arn).map(|entry| entry.more);
+                    let more = last.map_or(MORE_REFRESHES, |more| more.saturating_sub(1));
+                    let more = if task.is_reachable() { 0 } else { more };
+                    Some((listed.arn.clone(), Entry { task: task.clone(), refresh, more }))
+                }
+                _ => None,
+            })
+            .collect();
         let reused = reused.iter().filter_map(|task| before.remove_entry(&task.arn));
         self.tasks = reused.chain(settled).collect();
         self.invalidated = false;
@@ -180,6 +194,46 @@ mod tests {
         assert!(Arc::ptr_eq(&same, &first) && changed.stop_requested);
         cache.learn(&[described(&same)], &[]);
         assert_eq!(cache.get(first.arn.as_str()), Some(&first));
+    }
+
+    #[test]
+    fn describes_tasks_without_addresses_a_few_more_times() {
+        let with = |container: Container| {
+            let mut bare = Task::clone(&task(1));
+            bare.containers = vec![Container { last_status: TaskStatus::Running, ..container }];
+            Arc::new(bare)
+        };
+        let (bare, ready) =
+            (with(Container::default()), with(Container { ipv4: Some([10, 0, 0, 1].into()), ..Container::default() }));
+        let mut cache = TaskCache::default();
+        for refresh in 0..MORE_REFRESHES {
+            cache.learn(&[described(&bare)], &[]);
+            assert_eq!(cache.get(bare.arn.as_str()), None, "{refresh}");
+        }
+        cache.learn(&[described(&bare)], &[]);
+        assert_eq!(cache.get(bare.arn.as_str()), Some(&bare), "not for ever: it may have none");
+        cache.learn(&[described(&bare)], &[]);
+        assert_eq!(cache.get(bare.arn.as_str()), Some(&bare), "nor again, when it is described in rotation");
+        let mut cache = TaskCache::default();
+        cache.learn(&[described(&bare)], &[]);
+        cache.learn(&[described(&ready)], &[]);
+        assert_eq!(cache.get(ready.arn.as_str()), Some(&ready));
+    }
+
+    #[test]
+    fn tasks_without_addresses_or_bindings_are_not_reachable() {
+        use crate::inventory::Binding;
+        let binding = Binding { tcp: true, family: None, container_ports: 80..=80, first_host_port: 32_768 };
+        let reachable = |containers: Vec<Container>, attachment_ipv4| {
+            Task { containers, attachment_ipv4, ..Task::clone(&task(1)) }.is_reachable()
+        };
+        let published = || Container { bindings: vec![binding.clone()], ..Container::default() };
+        let ipv6 = Container { ipv6: Some(std::net::Ipv6Addr::LOCALHOST), ..Container::default() };
+        assert!(reachable(vec![published()], None) && reachable(vec![ipv6], None));
+        assert!(reachable(vec![Container::default()], Some([10, 0, 0, 1].into())));
+        assert!(reachable(vec![published(), in_state(TaskStatus::Stopped)], None));
+        assert!(!reachable(vec![published(), in_state(TaskStatus::Running)], None));
+        assert!(!reachable(vec![Container::default()], None));
     }
 
     fn in_state(last_status: TaskStatus) -> Container {
