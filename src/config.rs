@@ -18,6 +18,8 @@ pub struct Config {
     pub output: Output,
     /// When to refresh.
     pub refresh: RefreshConfig,
+    /// How long last known targets are kept; `None` for no limit.
+    pub max_stale: Option<Duration>,
     /// What to log.
     pub log: LogConfig,
     /// The web endpoints, if enabled.

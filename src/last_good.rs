@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::file_sd::TargetGroup;
-use crate::inventory::{ClusterTasks, FailureId, Snapshot};
+use crate::inventory::{ClusterRef, ClusterTasks, Clusters, FailureId, Snapshot};
 use crate::targets::{Derived, Unknown};
 
 /// The groups known after a refresh.
@@ -16,6 +16,8 @@ pub struct Merged {
     pub groups: Vec<TargetGroup>,
     /// The number of last known groups among them, by the failure because of which they are kept.
     pub kept: BTreeMap<FailureId, usize>,
+    /// The number of last known groups that are no longer kept, by the failure because of which they were.
+    pub expired: BTreeMap<FailureId, usize>,
 }
 
 /// Returns why a group in a file was not written by this program or the original: it cannot be told whether to keep it.
@@ -28,41 +30,59 @@ pub fn check(group: &TargetGroup) -> Result<(), String> {
     if group.targets.len() == 1 { Ok(()) } else { Err(format!("a target group with {} targets", group.targets.len())) }
 }
 
-/// Merges what a refresh learned with the last known groups for what it could not learn.
-pub fn merge(last_good: &[TargetGroup], snapshot: &Snapshot, derived: &Derived) -> Merged {
+/// Merges what a refresh learned with the last known groups for what it could not learn. `keeps` decides whether a group
+/// of a cluster is still kept; there is no cluster if the clusters could not be listed.
+pub fn merge(
+    last_good: &[TargetGroup],
+    snapshot: &Snapshot,
+    derived: &Derived,
+    mut keeps: impl FnMut(&TargetGroup, Option<&ClusterRef>) -> bool,
+) -> Merged {
     let mut unknown: HashMap<&str, Vec<&Unknown>> = HashMap::new();
     for entry in &derived.unknown {
         unknown.entry(entry.task.as_str()).or_default().push(entry);
     }
-    let mut known = Merged { groups: derived.groups.clone(), kept: BTreeMap::new() };
+    let tasks: HashMap<&ClusterRef, &ClusterTasks> =
+        snapshot.clusters.iter().flatten().map(|cluster| (&cluster.cluster, cluster)).collect();
+    let asked = Asked { clusters: Clusters::new(tasks.keys().copied()), tasks };
+    let mut known = Merged { groups: derived.groups.clone(), ..Merged::default() };
     for group in last_good {
-        if let Some(failure) = reason_to_keep(group, snapshot, &unknown) {
+        let reason = match &snapshot.clusters {
+            Ok(_) => reason_to_keep(group, &asked, &unknown),
+            Err(failure) => Some((*failure, None)),
+        };
+        let Some((failure, cluster)) = reason else { continue };
+        let counts = if keeps(group, cluster) {
             known.groups.push(group.clone());
-            *known.kept.entry(failure).or_default() += 1;
-        }
+            &mut known.kept
+        } else {
+            &mut known.expired
+        };
+        *counts.entry(failure).or_default() += 1;
     }
     known.groups.sort_unstable();
     known.groups.dedup();
     known
 }
 
-/// Returns the failure because of which a last known group is kept.
-fn reason_to_keep(
+/// The clusters that were asked for, and their tasks.
+struct Asked<'a> {
+    clusters: Clusters<'a>,
+    tasks: HashMap<&'a ClusterRef, &'a ClusterTasks>,
+}
+
+/// Returns the failure because of which a last known group is kept, and the cluster that was asked for.
+fn reason_to_keep<'a>(
     group: &TargetGroup,
-    snapshot: &Snapshot,
+    asked: &Asked<'a>,
     unknown: &HashMap<&str, Vec<&Unknown>>,
-) -> Option<FailureId> {
-    let clusters = match &snapshot.clusters {
-        Ok(clusters) => clusters,
-        Err(failure) => return Some(*failure),
-    };
-    let cluster_arn = group.labels.get("cluster_arn")?;
-    let in_cluster = |cluster: &&ClusterTasks| cluster.cluster.matches(cluster_arn);
-    if let Err(failure) = &clusters.iter().find(in_cluster)?.tasks {
-        return Some(*failure);
+) -> Option<(FailureId, Option<&'a ClusterRef>)> {
+    let cluster = asked.clusters.of_arn(group.labels.get("cluster_arn")?)?;
+    if let Err(failure) = &asked.tasks.get(cluster)?.tasks {
+        return Some((*failure, Some(cluster)));
     }
     let entries = unknown.get(group.labels.get("task_arn")?)?;
     let container = group.labels.get("container_name");
     let covers_container = |entry: &&&Unknown| entry.container.is_none() || entry.container.as_deref() == container;
-    entries.iter().find(covers_container).map(|entry| entry.failure)
+    entries.iter().find(covers_container).map(|entry| (entry.failure, Some(cluster)))
 }

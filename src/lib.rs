@@ -14,7 +14,8 @@
 //! * `aws`: asks AWS; the only module that names its SDK.
 //! * [`inventory`]: what AWS reports, in lean types of our own.
 //! * [`targets`]: which container, which address, which labels; otherwise why not.
-//! * [`last_good`]: which earlier targets are kept for what could not be learned; [`staleness`]: for how long.
+//! * [`last_good`]: which earlier targets are kept for what could not be learned; [`retention`]: for how long.
+//! * [`staleness`]: for how long each cluster has been incomplete.
 //! * [`file_sd`]: target groups as YAML or JSON, and back.
 //! * [`output`] and [`writer`]: where target groups go, and the atomic replacement of a file.
 //! * [`status`]: what is known now, for [`telemetry`] (logs and metrics) and [`web`] (HTTP endpoints).
@@ -35,6 +36,7 @@ pub mod last_good;
 pub mod output;
 pub mod printable;
 pub mod refresh;
+pub mod retention;
 #[cfg(feature = "aws")]
 pub mod run;
 pub mod staleness;

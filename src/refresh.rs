@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time;
+
 use crate::config::Rules;
 use crate::file_sd::TargetGroup;
 use crate::inventory::{FailureId, Snapshot, Source};
 use crate::last_good::{Merged, merge};
 use crate::output::{Earlier, Output};
+use crate::retention::Retention;
 use crate::staleness::{ClusterState, Staleness};
 use crate::targets::{Derived, derive};
 use crate::writer::{IfUnchanged, WriteError, Written};
@@ -25,6 +28,7 @@ pub struct Refresher<S> {
     /// The last refresh without failures.
     last_complete: Option<Learned>,
     staleness: Staleness,
+    retention: Retention,
 }
 
 /// The targets as of the last refresh.
@@ -50,6 +54,10 @@ pub struct Refresh {
     pub removed: usize,
     /// The number of last known targets that were kept, by failure.
     pub kept: BTreeMap<FailureId, usize>,
+    /// The number of last known targets that are no longer kept, by failure.
+    pub expired: BTreeMap<FailureId, usize>,
+    /// When the oldest of the kept targets were last learned.
+    pub oldest_kept: Option<Instant>,
     /// The scanned clusters.
     pub clusters: Vec<ClusterState>,
     /// The result of writing the output.
@@ -90,11 +98,13 @@ struct Learned {
     derived: Arc<Derived>,
     targets: Arc<Vec<TargetGroup>>,
     kept: BTreeMap<FailureId, usize>,
+    expired: BTreeMap<FailureId, usize>,
 }
 
 impl<S: Source> Refresher<S> {
     /// Starts with what an earlier run left in the output, so that a restart during an outage loses no targets.
-    pub fn new(source: S, rules: Rules, output: Output, earlier: Earlier) -> Self {
+    /// `max_stale` limits how long last known targets are kept.
+    pub fn new(source: S, rules: Rules, output: Output, earlier: Earlier, max_stale: Option<Duration>) -> Self {
         let last_good = match earlier {
             Earlier::Nothing => LastGood::Targets(Arc::default()),
             Earlier::Groups(groups) => LastGood::Targets(groups),
@@ -104,20 +114,23 @@ impl<S: Source> Refresher<S> {
             LastGood::Targets(groups) => groups.clone(),
             LastGood::Unreadable(_) => Arc::default(),
         };
-        Self { source, rules, output, last_good, written, last_complete: None, staleness: Staleness::default() }
+        let (staleness, retention) = (Staleness::default(), Retention::new(max_stale, now()));
+        Self { source, rules, output, last_good, written, last_complete: None, staleness, retention }
     }
 
     /// Makes one refresh. Never fails as a whole; failures are in the result.
     pub async fn refresh(&mut self) -> Refresh {
-        let start = Instant::now();
+        let start = now();
         let snapshot = self.source.snapshot().await;
-        let Learned { snapshot, derived, targets, kept } = self.learn(snapshot);
-        let clusters = self.staleness.update(&snapshot, &derived, Instant::now());
+        let learned_at = now();
+        let Learned { snapshot, derived, targets, kept, expired } = self.learn(snapshot, learned_at);
+        let clusters = self.staleness.update(&snapshot, &derived, learned_at);
+        let oldest_kept = self.retention.oldest();
         let (added, removed) = difference(&self.written, &targets);
         // Shares an equal list instead of holding it twice.
         let targets = if added + removed == 0 { self.written.clone() } else { targets };
         let output = self.write(&targets, snapshot.failures.is_empty()).await;
-        let took = start.elapsed();
+        let took = now().saturating_duration_since(start);
         if !matches!(output, Outcome::NotOverwritten(_)) {
             self.last_good = LastGood::Targets(targets.clone());
         }
@@ -129,19 +142,22 @@ impl<S: Source> Refresher<S> {
             derived: derived.clone(),
             targets: targets.clone(),
             kept: kept.clone(),
+            expired: expired.clone(),
         };
         self.last_complete = snapshot.failures.is_empty().then_some(learned);
-        Refresh { snapshot, derived, targets, added, removed, kept, clusters, output, took }
+        Refresh { snapshot, derived, targets, added, removed, kept, expired, oldest_kept, clusters, output, took }
     }
 
     /// Derives and merges. A snapshot equal to the last complete one has the same result.
-    fn learn(&self, snapshot: Snapshot) -> Learned {
+    fn learn(&mut self, snapshot: Snapshot, now: Instant) -> Learned {
+        self.retention.start(&snapshot, now);
         if let Some(same) = self.last_complete.as_ref().filter(|last| *last.snapshot == snapshot) {
             return same.clone();
         }
         let derived = derive(&snapshot, &self.rules);
-        let Merged { groups, kept } = merge(self.last_good.targets(), &snapshot, &derived);
-        Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets: Arc::new(groups), kept }
+        let keeps = |group: &_, cluster: Option<&_>| self.retention.keeps(group, cluster);
+        let Merged { groups, kept, expired } = merge(self.last_good.targets(), &snapshot, &derived, keeps);
+        Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets: Arc::new(groups), kept, expired }
     }
 
     async fn write(&mut self, groups: &Arc<Vec<TargetGroup>>, complete: bool) -> Outcome {
@@ -169,6 +185,11 @@ impl LastGood {
             Self::Unreadable(_) => &[],
         }
     }
+}
+
+/// Returns the time of the runtime's clock, which tests can set forward.
+fn now() -> Instant {
+    time::Instant::now().into_std()
 }
 
 /// Returns how many groups of the second, sorted list are new, and how many of the first are gone.

@@ -72,7 +72,7 @@ pub async fn run_with<S: Source>(
 pub async fn explain_once(mut config: Config) -> Result<Explanation, Error> {
     config.aws.cache = None;
     let source = connect(&config, Arc::new(Watchers::default())).await?;
-    let refresh = Refresher::new(source, config.rules, Output::Nowhere, Earlier::Nothing).refresh().await;
+    let refresh = Refresher::new(source, config.rules, Output::Nowhere, Earlier::Nothing, None).refresh().await;
     Ok(explain(&refresh))
 }
 
@@ -130,7 +130,7 @@ async fn supervise<S: Source>(
             // First, so that the endpoints serve the targets of an earlier run while credentials are being fetched.
             let (output, earlier) = open_output(config, status).await;
             let source = connect(config, Arc::new(watchers.clone())).await?;
-            let refresher = Refresher::new(source, config.rules.clone(), output, earlier);
+            let refresher = Refresher::new(source, config.rules.clone(), output, earlier, config.max_stale);
             Ok(Daemon::new(refresher, status.clone(), telemetry.clone()).run(config.refresh).await?)
         };
         match AssertUnwindSafe(attempt).catch_unwind().await {

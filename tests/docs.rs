@@ -234,9 +234,6 @@ fn environment_variables_are_those_of_flags() {
     }
 }
 
-/// Flags that the documents describe before the code has them.
-const PLANNED: [&str; 1] = ["config.max-stale"];
-
 #[test]
 fn flags_in_the_text_exist() {
     for page in user_documents() {
@@ -244,7 +241,7 @@ fn flags_in_the_text_exist() {
         for span in spans.filter_map(|span| span.strip_prefix('-')) {
             let name: String = span.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect();
             let ours = ["config.", "web.", "log."].iter().any(|prefix| name.starts_with(prefix));
-            let known = FLAGS.iter().map(|flag| flag.name).chain(PLANNED).any(|flag| flag == name);
+            let known = FLAGS.iter().any(|flag| flag.name == name);
             assert!(!ours || known, "{}: -{name}", page.path);
         }
     }

@@ -27,6 +27,8 @@ pub enum Value {
     Text(&'static str),
     /// A positive duration in Go's syntax.
     Duration,
+    /// A duration in Go's syntax; zero for no limit.
+    Limit,
     /// An integer in Go's syntax.
     Integer,
     /// One of these words.
@@ -136,6 +138,12 @@ pub const FLAGS: &[Flag] = &[
         "Keep what cannot change (task definitions, EC2 instance IDs) across restarts, in .NAME.cache beside the file.",
     ),
     flag(
+        "config.max-stale",
+        Value::Limit,
+        "0s",
+        "How long to keep last known targets while they cannot be read from AWS. No limit if 0s.",
+    ),
+    flag(
         "web.listen-address",
         Value::Text("[HOST]:PORT"),
         "",
@@ -168,6 +176,7 @@ impl Flag {
             Value::Switch => ("BOOL", ValueParser::new(go::parse_bool)),
             Value::Text(name) => (name, ValueParser::string()),
             Value::Duration => ("DURATION", ValueParser::new(go::parse_duration)),
+            Value::Limit => ("DURATION", ValueParser::new(go::parse_limit)),
             Value::Integer => ("N", ValueParser::new(go::parse_int)),
             Value::Word(words) => ("WORD", ValueParser::new(PossibleValuesParser::new(words))),
             Value::SwitchOr(words) => ("BOOL", ValueParser::new(go::bool_or(words))),

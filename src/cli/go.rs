@@ -133,12 +133,16 @@ const UNITS: [(&str, u64); 8] = [
 
 /// Parses as `time.ParseDuration`, for positive durations.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    const EXPECTED: &str = "expected a duration such as 30s, 1m0s or 1.5h";
-    let nanoseconds = nanoseconds(text).ok_or(EXPECTED)?;
-    if nanoseconds <= 0 {
-        return Err("expected a positive duration".into());
+    match parse_limit(text) {
+        Ok(Duration::ZERO) => Err("expected a positive duration".into()),
+        parsed => parsed,
     }
-    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| EXPECTED.into())
+}
+
+/// Parses as `time.ParseDuration`, for durations that are not negative.
+pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
+    let nanoseconds = nanoseconds(text).ok_or("expected a duration such as 30s, 1m0s or 1.5h")?;
+    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| "expected a positive duration".into())
 }
 
 fn nanoseconds(text: &str) -> Option<i64> {
@@ -319,6 +323,9 @@ mod tests {
         for invalid in ["0", "0s", "-1s", "x"] {
             assert!(parse_duration(invalid).is_err(), "{invalid}");
         }
+        assert_eq!(parse_limit("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_limit("1.5h"), Ok(Duration::from_secs(5400)));
+        assert!(parse_limit("-1s").is_err() && parse_limit("x").is_err());
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(super) fn config(matches: &ArgMatches) -> Result<Config, String> {
         limit: limit(matches.get_one::<i64>("config.scrape-times").copied().unwrap_or_default()),
     };
     let aws = aws(matches, refresh, &output)?;
-    Ok(Config { aws, rules: rules(matches)?, output, refresh, log: log(matches), web })
+    let max_stale = matches.get_one::<Duration>("config.max-stale").copied().filter(|limit| !limit.is_zero());
+    Ok(Config { aws, rules: rules(matches)?, output, refresh, max_stale, log: log(matches), web })
 }
 
 fn aws(matches: &ArgMatches, refresh: RefreshConfig, output: &Output) -> Result<AwsConfig, String> {
@@ -129,14 +130,15 @@ fn listen_address(text: &str) -> Option<ListenAddress> {
     Some(ListenAddress { host, port: port.parse().ok()? })
 }
 
-/// Parses a comma-separated list of names and ARNs. A cluster that is listed twice is scanned once.
+/// Parses a comma-separated list of names and ARNs. A cluster that is listed twice is scanned once; a name and an ARN are
+/// two clusters, since the ARN may be of another account or region.
 fn clusters(list: &str) -> Result<Clusters, String> {
     if list.trim().is_empty() {
         return Ok(Clusters::All);
     }
     let mut clusters: Vec<ClusterRef> = Vec::new();
     for cluster in list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(ClusterRef::from) {
-        if !clusters.iter().any(|known| known.matches(cluster.as_str()) || cluster.matches(known.as_str())) {
+        if !clusters.contains(&cluster) {
             clusters.push(cluster);
         }
     }

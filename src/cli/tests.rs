@@ -49,6 +49,7 @@ fn the_defaults_are_the_originals() {
         },
         output: Output::File { path: "ecs_file_sd.yml".into(), format: Format::Yaml },
         refresh: RefreshConfig { interval: Duration::from_secs(60), limit: None },
+        max_stale: None,
         log: LogConfig { level: LogLevel::Info, format: LogFormat::Logfmt },
         web: None,
     };
@@ -75,13 +76,14 @@ fn the_cache_is_beside_the_file_unless_disabled() {
 #[test]
 fn every_flag_takes_effect() {
     let config = accepted(&[
-        "-config.cluster=a, b,,arn:aws:ecs:r:1:cluster/c,arn:aws:ecs:r:1:cluster/a,b",
+        "-config.cluster=a, b,,arn:aws:ecs:r:1:cluster/a,b,arn:aws:ecs:r:1:cluster/a",
         "-config.write-to=-",
         "--config.scrape-interval",
         "1.5h",
         "-config.scrape-times=0x10",
         "-config.role-arn=arn:aws:iam::1:role/r",
         "-config.external-id=x",
+        "-config.max-stale=1h",
         "-config.meta-labels",
         "-web.listen-address=:10779",
         "-web.telemetry-path=/m",
@@ -98,7 +100,7 @@ fn every_flag_takes_effect() {
     assert_eq!(
         config.aws,
         AwsConfig {
-            clusters: Clusters::Named(vec!["a".into(), "b".into(), "arn:aws:ecs:r:1:cluster/c".into()]),
+            clusters: Clusters::Named(vec!["a".into(), "b".into(), "arn:aws:ecs:r:1:cluster/a".into()]),
             region: Some("eu-west-1".into()),
             role: Some(Role { arn: "arn:aws:iam::1:role/r".into(), external_id: Some("x".into()) }),
             details: Details::Kept,
@@ -109,6 +111,7 @@ fn every_flag_takes_effect() {
     );
     assert_eq!(config.output, Output::Stdout);
     assert_eq!(config.refresh, RefreshConfig { interval: Duration::from_secs(5400), limit: NonZeroU64::new(16) });
+    assert_eq!(config.max_stale, Some(Duration::from_secs(3600)));
     let filter = Some(LabelFilter { name: "TEAM".into(), value: Some("a=b".into()) });
     assert_eq!(config.rules.ports, PortRule::Label { name: String::new(), filter });
     assert_eq!(config.rules.server_name_label + &config.rules.path_label + &config.rules.scheme_label, "SPC");

@@ -1,5 +1,8 @@
 //! Failed calls.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::names::ClusterRef;
 use super::operation::Operation;
 
@@ -29,39 +32,62 @@ pub struct Failure {
 impl Failure {
     /// The code of a call whose response made this program panic.
     pub const PANIC: &str = "Panic";
+
+    /// Returns whether AWS says that the cluster does not exist. That is definite, unlike any other failure.
+    pub fn cluster_is_missing(&self) -> bool {
+        self.operation == Operation::ListTasks && self.code == "ClusterNotFoundException"
+    }
 }
+
+/// What equal failures have in common.
+type Kind = (Operation, Option<ClusterRef>, String);
 
 /// The failures of a refresh; failures with equal operation, cluster and code are counted as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failures(Vec<Failure>);
+pub struct Failures {
+    all: Vec<Failure>,
+    /// The position of each: there may be several for each of thousands of clusters.
+    positions: HashMap<Kind, usize>,
+}
 
 impl Failures {
     /// Adds a failure, or adds its calls to those of an equal one.
     pub fn record(&mut self, failure: Failure) -> FailureId {
-        let equal = |known: &Failure| {
-            (known.operation, &known.cluster, &known.code) == (failure.operation, &failure.cluster, &failure.code)
-        };
-        if let Some(at) = self.0.iter().position(equal) {
-            self.0[at].calls += failure.calls;
-            return FailureId(at);
+        let kind = (failure.operation, failure.cluster.clone(), failure.code.clone());
+        match self.positions.entry(kind) {
+            Entry::Occupied(known) => {
+                let at = *known.get();
+                if let Some(equal) = self.all.get_mut(at) {
+                    equal.calls += failure.calls;
+                }
+                FailureId(at)
+            }
+            Entry::Vacant(new) => {
+                let at = *new.insert(self.all.len());
+                self.all.push(failure);
+                FailureId(at)
+            }
         }
-        self.0.push(failure);
-        FailureId(self.0.len() - 1)
+    }
+
+    /// Returns the failure with this id.
+    pub fn get(&self, id: FailureId) -> Option<&Failure> {
+        self.all.get(id.0)
     }
 
     /// Returns each failure with its id.
     pub fn iter(&self) -> impl Iterator<Item = (FailureId, &Failure)> {
-        self.0.iter().enumerate().map(|(at, failure)| (FailureId(at), failure))
+        self.all.iter().enumerate().map(|(at, failure)| (FailureId(at), failure))
     }
 
     /// Returns whether nothing failed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// Returns the number of different failures.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 }
 
@@ -84,5 +110,27 @@ mod tests {
         let (a, b) = (failures.record(failure("A")), failures.record(failure("B")));
         assert_eq!(failures.record(failure("A")), a);
         assert_eq!(failures.iter().map(|(id, f)| (id, f.calls)).collect::<Vec<_>>(), [(a, 2), (b, 1)]);
+    }
+
+    /// Takes minutes if recording compares each failure with all before it.
+    #[test]
+    fn records_many_failures_quickly() {
+        let mut failures = Failures::default();
+        for round in 0..2 {
+            for n in 0..30_000 {
+                let cluster = format!("arn:aws:ecs:eu-west-1:123456789012:cluster/prod-{n}");
+                let failure = Failure {
+                    operation: Operation::ListTasks,
+                    cluster: Some(cluster.as_str().into()),
+                    code: "ThrottlingException".into(),
+                    message: String::new(),
+                    request_id: None,
+                    calls: 1,
+                    transient: true,
+                };
+                assert_eq!(failures.record(failure), FailureId(n), "round {round}");
+            }
+        }
+        assert_eq!(failures.len(), 30_000);
     }
 }

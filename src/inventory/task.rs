@@ -44,6 +44,17 @@ impl Task {
         };
         self.last_status == TaskStatus::Running && !self.stop_requested && self.containers.iter().all(up)
     }
+
+    /// Returns whether each of its containers has an address or a published port. A running task may get them a little
+    /// later. In network mode `host` or `none` there are none, nor for a container in mode `bridge` that publishes
+    /// nothing.
+    pub fn is_reachable(&self) -> bool {
+        let reachable = |container: &Container| {
+            let has_address = container.ipv4.is_some() || container.ipv6.is_some();
+            has_address || !container.bindings.is_empty() || container.last_status == TaskStatus::Stopped
+        };
+        self.attachment_ipv4.is_some() || self.containers.iter().all(reachable)
+    }
 }
 
 /// What ECS reports of a task beyond what makes targets, in AWS's words.

@@ -59,10 +59,14 @@ impl Source for Script {
 }
 
 fn failure(operation: Operation) -> Failure {
+    failure_with(operation, "AccessDeniedException")
+}
+
+fn failure_with(operation: Operation, code: &str) -> Failure {
     Failure {
         operation,
         cluster: Some("prod".into()),
-        code: "AccessDeniedException".into(),
+        code: code.into(),
         message: "no".into(),
         request_id: None,
         calls: 1,
@@ -116,6 +120,14 @@ pub(crate) fn unlisted() -> Snapshot {
     snapshot
 }
 
+/// Returns a snapshot whose cluster does not exist.
+pub(crate) fn missing() -> Snapshot {
+    let mut snapshot = running(&[]);
+    let failure = snapshot.failures.record(failure_with(Operation::ListTasks, "ClusterNotFoundException"));
+    snapshot.clusters = Ok(vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }]);
+    snapshot
+}
+
 /// Returns a snapshot of running tasks of which the last one could not be described.
 pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
     let mut snapshot = running(tasks);
@@ -140,6 +152,10 @@ impl Fixture {
     }
 
     pub(crate) fn refresher(&self, script: &Script) -> Refresher<Script> {
+        self.refresher_with(script, None)
+    }
+
+    pub(crate) fn refresher_with(&self, script: &Script, max_stale: Option<Duration>) -> Refresher<Script> {
         let label = |name: &str| name.to_owned();
         let rules = Rules {
             ports: PortRule::Label { name: label("PORT"), filter: None },
@@ -151,7 +167,7 @@ impl Fixture {
         };
         let output = Output::open(&config::Output::File { path: self.path(), format: Format::Yaml });
         let earlier = output.earlier();
-        Refresher::new(script.clone(), rules, output, earlier)
+        Refresher::new(script.clone(), rules, output, earlier, max_stale)
     }
 
     /// Returns the ids of the tasks in the file; `None` without a file.

@@ -1,7 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Outcome;
-use super::fixtures::{Fixture, Script, Step, last_unknown, running, unlisted};
+use super::fixtures::{Fixture, Script, Step, last_unknown, missing, running, unlisted};
+use super::{Outcome, Refresh};
 
 #[tokio::test(start_paused = true)]
 async fn keeps_the_targets_of_a_cluster_that_cannot_be_listed() {
@@ -84,4 +85,106 @@ async fn shares_the_results_of_equal_snapshots() {
     assert_eq!((again.derived.groups.len(), again.targets.len(), again.kept.len()), (2, 2, 0));
     assert_eq!((changed.targets.len(), changed.removed), (1, 1));
     assert_eq!(fixture.tasks(), Some(vec!["a".to_owned()]));
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Refreshes once a minute with these snapshots, and returns for each the numbers of targets that were kept and that
+/// expired, and the age of the oldest in minutes.
+async fn each_minute(max_stale: Option<Duration>, steps: Vec<Step>) -> Vec<(usize, usize, Option<u64>)> {
+    let (fixture, count) = (Fixture::new(), steps.len());
+    let mut refresher = fixture.refresher_with(&Script::of(steps), max_stale);
+    let mut results = Vec::new();
+    for _ in 0..count {
+        let Refresh { kept, expired, oldest_kept, .. } = refresher.refresh().await;
+        let age = oldest_kept.map(|at| super::now().duration_since(at).as_secs() / 60);
+        results.push((kept.values().sum(), expired.values().sum(), age));
+        tokio::time::advance(MINUTE).await;
+    }
+    results
+}
+
+fn learns<const N: usize>(snapshots: [crate::inventory::Snapshot; N]) -> Vec<Step> {
+    snapshots.into_iter().map(Step::Learns).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_of_a_failing_cluster_are_kept_forever_by_default() {
+    let steps = [running(&["a"])].into_iter().chain(std::iter::repeat_n(unlisted(), 500)).map(Step::Learns).collect();
+    let results = each_minute(None, steps).await;
+    assert_eq!(results[0], (0, 0, None));
+    assert_eq!(results[500], (1, 0, Some(500)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_of_a_missing_cluster_are_kept_for_an_hour() {
+    let steps = [running(&["a", "b"])].into_iter().chain(std::iter::repeat_n(missing(), 63)).map(Step::Learns);
+    let results = each_minute(None, steps.collect()).await;
+    assert_eq!(results[60], (2, 0, Some(60)), "59 minutes after AWS first said so");
+    assert_eq!(results[61], (0, 2, None));
+    assert_eq!(results[62], (0, 0, None), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_neither_ends_nor_begins_the_hour_of_a_missing_cluster() {
+    let mut steps = learns([running(&["a"]), unlisted(), unlisted(), missing()]);
+    steps.extend(std::iter::repeat_n(Step::Learns(unlisted()), 59));
+    steps.push(Step::Learns(missing()));
+    let results = each_minute(None, steps).await;
+    assert_eq!(results[62].0, 1);
+    assert_eq!(results[63], (0, 1, None));
+    let mut steps = learns([running(&["a"]), missing(), running(&["a"])]);
+    steps.extend(std::iter::repeat_n(Step::Learns(missing()), 60));
+    assert_eq!(each_minute(None, steps).await[62], (1, 0, Some(60)), "a success ends it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_stale_counts_from_when_each_target_was_last_learned() {
+    let steps = learns([
+        running(&["a", "b"]),
+        last_unknown(&["a", "b"]),
+        last_unknown(&["a", "b"]),
+        unlisted(),
+        unlisted(),
+        unlisted(),
+    ]);
+    let results = each_minute(Some(3 * MINUTE), steps).await;
+    let b_only = [(0, 0, None), (1, 0, Some(1)), (1, 0, Some(2))];
+    assert_eq!(results[..3], b_only);
+    assert_eq!(results[3], (1, 1, Some(1)), "b expires, a was learned a minute ago");
+    assert_eq!(results[4..], [(1, 0, Some(2)), (0, 1, None)]);
+}
+
+/// The file does not say when each of its targets was learned.
+#[tokio::test(start_paused = true)]
+async fn max_stale_counts_from_the_start_for_restored_targets() {
+    let (fixture, limit) = (Fixture::new(), Some(3 * MINUTE));
+    fixture.refresher(&Script::of([Step::Learns(running(&["a"]))])).refresh().await;
+    tokio::time::advance(10 * MINUTE).await;
+    let mut refresher = fixture.refresher_with(&Script::of([Step::Learns(unlisted())]), limit);
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(refresher.refresh().await.targets.len(), 1);
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(refresher.refresh().await.targets.len(), 0);
+    assert_eq!(std::fs::read(fixture.path()).unwrap(), b"[]\n");
+}
+
+/// A name and the ARN of a cluster of the same name in another account.
+#[tokio::test(start_paused = true)]
+async fn clusters_of_equal_names_do_not_keep_each_others_targets() {
+    let theirs = "arn:aws:ecs:eu-west-1:222222222222:cluster/prod";
+    let both = |ours: crate::inventory::Snapshot| {
+        let mut snapshot = ours;
+        let other = crate::inventory::ClusterTasks { cluster: theirs.into(), tasks: Ok(vec![]) };
+        snapshot.clusters.as_mut().unwrap().push(other);
+        snapshot
+    };
+    let fixture = Fixture::new();
+    let script = Script::of([running(&["a"]), unlisted(), running(&[])].map(|ours| Step::Learns(both(ours))));
+    let mut refresher = fixture.refresher(&script);
+    let complete = |refresh: &Refresh| refresh.clusters.iter().map(|state| state.complete).collect::<Vec<_>>();
+    assert_eq!(complete(&refresher.refresh().await), [true, true]);
+    let refresh = refresher.refresh().await;
+    assert_eq!((refresh.targets.len(), complete(&refresh)), (1, vec![false, true]));
+    assert!(refresher.refresh().await.targets.is_empty());
 }

@@ -109,6 +109,7 @@ pub(super) struct Metrics {
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
     stale: Family<ByCluster, Seconds>,
+    oldest_kept: Seconds,
     skipped: Family<ByReason, Gauge>,
     requests: Family<ByCode, Counter>,
     request_duration: Histograms<ByOperation>,
@@ -158,6 +159,11 @@ impl Metrics {
                 r,
                 "cluster_stale_seconds",
                 "How long a cluster has not been learned completely, 0 if it was",
+            ),
+            oldest_kept: register(
+                r,
+                "oldest_kept_target_seconds",
+                "How long ago the oldest of the last known targets was learned, 0 without any",
             ),
             skipped: register(r, "containers_skipped", "Containers that are not targets"),
             requests: register(r, "aws_requests", "Attempts to call AWS"),
@@ -281,6 +287,8 @@ impl Metrics {
         let mut shown = self.shown();
         self.last_refresh.set(status.last_refresh.map_or(0.0, unix_seconds));
         self.last_success.set(status.last_success.map_or(0.0, unix_seconds));
+        let oldest_kept = status.refresh.as_ref().and_then(|refresh| refresh.oldest_kept);
+        self.oldest_kept.set(oldest_kept.map_or(0.0, |at| at.elapsed().as_secs_f64()));
         let stale = staleness(status);
         for (cluster, seconds) in &stale {
             self.stale.get_or_create(&ByCluster { cluster: cluster.clone() }).set(*seconds);

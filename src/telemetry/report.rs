@@ -47,6 +47,17 @@ fn report_failure(refresh: &Refresh, id: FailureId, failure: &Failure) {
         calls,
         "{operation} failed: {now}"
     );
+    if let Some(removed) = refresh.expired.get(&id) {
+        let why = if failure.cluster_is_missing() {
+            "the cluster has not existed for an hour"
+        } else {
+            "older than -config.max-stale"
+        };
+        warn!(
+            cluster = failure.cluster.as_ref().map(|cluster| cluster.as_str()),
+            removed, "last known targets removed: {why}"
+        );
+    }
 }
 
 /// Logs each last known target that was kept.

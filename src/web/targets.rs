@@ -117,6 +117,8 @@ mod tests {
             added: 0,
             removed: 0,
             kept: BTreeMap::new(),
+            expired: BTreeMap::new(),
+            oldest_kept: None,
             clusters: scanned.iter().map(state).collect(),
             output: Outcome::Written(Written::Unchanged),
             took: Duration::ZERO,

@@ -51,7 +51,7 @@ pub(crate) fn iam_actions() -> BTreeSet<String> {
 pub(crate) fn metrics() -> String {
     let (telemetry, status) = (Telemetry::default(), SharedStatus::default());
     let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
-    let mut refresher = Refresher::new(EmptyCluster, config.rules, Output::Nowhere, Earlier::Nothing);
+    let mut refresher = Refresher::new(EmptyCluster, config.rules, Output::Nowhere, Earlier::Nothing, None);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let refresh = runtime.block_on(refresher.refresh());
     telemetry.refreshed(&refresh);

@@ -118,6 +118,18 @@ fn later_refreshes_describe_one_batch_of_250_tasks() {
     assert_calls(fargate(250), &["-config.meta-labels"], first, &first[..2], 250);
 }
 
+/// Tasks in host mode never get bindings: they do not defeat the rotation.
+#[test]
+fn tasks_without_bindings_are_described_three_more_times() {
+    let tasks = (0..250).map(|n| Task::ec2(&format!("t-{n}"), "node:1", "ci-1").with_container(Container::new("app")));
+    let world = on_an_instance(exporter("node", 1, "host"), tasks);
+    let mut scene = Scene::of(world).flag("-config.cluster=prod").flag("-config.scrape-times=8");
+    assert_eq!(scene.run().code, Some(0));
+    let requests = scene.aws.calls().requests("ecs:DescribeTasks");
+    let described: Vec<usize> = requests.iter().map(|request| request["tasks"].as_array().unwrap().len()).collect();
+    assert_eq!((described[..12].iter().sum::<usize>(), &described[12..]), (1000, &[100; 4][..]), "{described:?}");
+}
+
 #[test]
 fn ec2_describes_450_instances_in_three_calls() {
     let mut world = World::default().with_task_definition(exporter("api", 1, "bridge"));

@@ -126,6 +126,29 @@ fn denied_ec2_is_reported_with_the_action_to_allow() {
 }
 
 #[test]
+fn anything_unknown_fails_the_exit_code() {
+    for (operation, kind, matching) in [
+        ("ecs:DescribeTasks", FaultKind::Throttle, "cluster/prod"),
+        ("ecs:DescribeTasks", FaultKind::Denied, "cluster/other"),
+        ("ecs:DescribeTaskDefinition", FaultKind::Denied, "/web:1"),
+        ("ecs:DescribeTaskDefinition", FaultKind::Malformed, "/bus:1"),
+        ("ecs:DescribeContainerInstances", FaultKind::Denied, "cluster/prod"),
+        ("ec2:DescribeInstances", FaultKind::Denied, "i-1"),
+    ] {
+        for flag in ["-explain", "-explain=json"] {
+            let mut scene = explain(two_clusters(), flag);
+            scene.aws.add_fault(Fault::always(operation, kind.clone()).matching(matching));
+            let exited = run(&mut scene);
+            assert_eq!(exited.code, Some(1), "{operation}: {}", exited.stdout);
+            assert!(exited.stdout.contains("unknown"), "{operation}: {}", exited.stdout);
+        }
+    }
+    let mut scene = explain(two_clusters(), "-explain");
+    scene.aws.change(|world| world.cluster_mut("prod").task_mut("web-1").describe = Describe::Omitted);
+    assert_eq!(run(&mut scene).code, Some(1), "a task that the response omits");
+}
+
+#[test]
 fn failed_cluster_is_reported_with_a_remedy() {
     let role = "-config.role-arn=arn:aws:iam::123456789012:role/reader";
     for (operation, kind, flag, remedy) in [

@@ -3,7 +3,7 @@
 use simaws::{Cluster, Describe, Fault, FaultKind, Options, World};
 
 use crate::fixtures::{API, BUS, SHOP, TWO_CLUSTERS, WEB, exporter, fargate, on_bridge, on_fargate, two_clusters};
-use crate::harness::{Scene, run_concurrently, text};
+use crate::harness::{Scene, run_concurrently, text, wait_until};
 
 /// The operations of a first refresh of [`two_clusters`] without `-config.cluster`.
 const OPERATIONS: [&str; 6] = [
@@ -212,6 +212,41 @@ fn configured_cluster_that_does_not_exist_keeps_its_targets() {
     scene.wait_for_refreshes(2);
     reader.stop();
     scene.stop();
+}
+
+#[test]
+fn targets_older_than_max_stale_are_removed() {
+    let mut scene = both_clusters().flag("-config.max-stale=1s");
+    let server = scene.serve();
+    scene.wait_for_targets(&TWO_CLUSTERS);
+    assert_eq!(server.metrics().value("oldest_kept_target_seconds"), Some(0.0));
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("prod"));
+    scene.wait_for_message("ListTasks failed: keeping 2 targets of cluster prod");
+    wait_until("the age is a metric", || server.metrics().value("oldest_kept_target_seconds") > Some(0.0));
+    scene.wait_for_targets(&[SHOP, BUS]);
+    let line = scene.wait_for_message("last known targets removed: older than -config.max-stale");
+    assert_eq!((text(&line, "cluster"), line["removed"].as_u64()), ("prod", Some(2)));
+    assert_eq!(server.metrics().value("oldest_kept_target_seconds"), Some(0.0));
+    scene.aws.clear_faults();
+    scene.wait_for_targets(&TWO_CLUSTERS);
+    scene.stop();
+}
+
+/// The simulated AWS has one account, and no cluster of another one.
+#[test]
+fn cluster_of_another_account_is_not_the_one_of_the_same_name() {
+    let theirs = "arn:aws:ecs:us-east-1:999999999999:cluster/prod";
+    for clusters in [format!("prod,other,{theirs}"), format!("{theirs},prod,other")] {
+        let mut scene = Scene::of(two_clusters()).flag(&format!("-config.cluster={clusters}"));
+        let server = scene.serve();
+        scene.wait_for_targets(&TWO_CLUSTERS);
+        scene.wait_for_message("ListTasks failed: keeping 0 targets of cluster prod");
+        scene.aws.change(|world| world.cluster_mut("prod").remove_task("web-1"));
+        scene.wait_for_targets(&[SHOP, API, BUS]);
+        let targets = |cluster: &str| server.metrics().value(&format!("targets{{cluster=\"{cluster}\"}}"));
+        wait_until("the metrics tell them apart", || (targets("prod"), targets(theirs)) == (Some(1.0), Some(0.0)));
+        scene.stop();
+    }
 }
 
 #[test]

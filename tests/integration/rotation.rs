@@ -1,11 +1,11 @@
 //! Describing tasks in rotation gives the same file as describing all tasks in every refresh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use simaws::{Cluster, Container, Task, World};
 
-use crate::fixtures::{address, exporter, on_fargate};
+use crate::fixtures::{address, exporter, on_bridge, on_fargate, two_clusters};
 use crate::harness::{Scene, wait_until};
 
 /// More than fit into one call; otherwise every refresh would describe them all.
@@ -147,6 +147,37 @@ fn assert_same_file(events: &[Event]) {
     );
     let [rotating, all] = programs.each_ref().map(|program| program.aws.calls().get("ecs:DescribeTasks"));
     assert!(rotating > 0 && all > 0);
+}
+
+/// AWS may report a task as running before it reports its addresses and bindings.
+#[test]
+fn addresses_and_bindings_that_come_late_are_found_at_once() {
+    let mut world = two_clusters();
+    world.cluster_mut("prod").tasks.clear();
+    for n in 0..TASKS {
+        world.cluster_mut("prod").add_task(on_fargate(&format!("t-{n}"), "web:1", &address(n)));
+    }
+    let mut scene = Scene::of(world).flag("-config.cluster=prod").flag("-config.scrape-interval=1s");
+    let targets = |more: &[&str]| -> BTreeSet<String> {
+        let addresses = (0..TASKS).map(|n| format!("{}:9102", address(n)));
+        addresses.chain(more.iter().map(|&target| target.to_owned())).collect()
+    };
+    scene.start();
+    wait_until("the first targets", || scene.targets() == targets(&[]));
+    let late = [
+        Task::fargate("late-1", "web:1").with_container(Container::new("app")),
+        Task::ec2("late-2", "api:1", "ci-1").with_container(Container::new("app")),
+    ];
+    scene.aws.change(|world| late.iter().for_each(|task| world.cluster_mut("prod").tasks.push(task.clone())));
+    scene.wait_for_refreshes(1);
+    scene.aws.change(|world| {
+        let prod = world.cluster_mut("prod");
+        *prod.task_mut("late-1") = on_fargate("late-1", "web:1", "10.0.9.1");
+        *prod.task_mut("late-2") = on_bridge("late-2", "api:1", "ci-1", 32768);
+    });
+    scene.wait_for_refreshes(1);
+    assert_eq!(scene.targets(), targets(&["10.0.9.1:9102", "10.1.0.1:32768"]));
+    scene.stop();
 }
 
 proptest! {

@@ -3,6 +3,9 @@
 //! A RUNNING task keeps its addresses and bindings for life (amazon-ecs-agent 1.70 and later), and the
 //! listing tells which tasks are running. Only a container that stops inside a task that goes on changes
 //! unnoticed: therefore each task is described again in rotation.
+//!
+//! A running task may get its addresses and bindings a little later, and many tasks never get any: therefore a task
+//! without them is described again in the next refreshes too, but only in a few.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,6 +15,9 @@ use crate::inventory::{Fetched, ListedTask, Task, TaskArn};
 
 /// Within how many refreshes each task is described again.
 const ROTATION: usize = 10;
+
+/// In how many more refreshes a running task without addresses and bindings is described.
+const MORE_REFRESHES: usize = 3;
 
 /// The settled tasks of one cluster.
 #[derive(Debug, Default)]
@@ -30,6 +36,8 @@ struct Entry {
     task: Arc<Task>,
     /// The refresh that described it.
     refresh: usize,
+    /// In how many more refreshes it is described.
+    more: usize,
 }
 
 /// Why a task is described.
@@ -39,6 +47,8 @@ pub(super) enum Reason {
     New,
     /// It was starting or stopping.
     Unsettled,
+    /// It was running without addresses.
+    NoAddress,
     /// The cache is invalidated.
     Invalidated,
     /// It is its turn in the rotation.
@@ -51,15 +61,16 @@ impl TaskCache {
         self.invalidated = true;
     }
 
-    /// Returns the cached task unless the cache is invalidated.
+    /// Returns the cached task unless it must be described again or the cache is invalidated.
     pub(super) fn get(&self, arn: &str) -> Option<&Arc<Task>> {
-        self.tasks.get(arn).filter(|_| !self.invalidated).map(|entry| &entry.task)
+        self.tasks.get(arn).filter(|entry| entry.more == 0 && !self.invalidated).map(|entry| &entry.task)
     }
 
     /// Returns why a task is described that [`get`](Self::get) does not return.
     pub(super) fn reason(&self, arn: &TaskArn) -> Reason {
         match arn {
-            _ if self.tasks.contains_key(arn) => Reason::Invalidated,
+            _ if self.invalidated && self.tasks.contains_key(arn) => Reason::Invalidated,
+            _ if self.tasks.contains_key(arn) => Reason::NoAddress,
             _ if self.unsettled.contains(arn) => Reason::Unsettled,
             _ => Reason::New,
         }
@@ -96,14 +107,19 @@ impl TaskCache {
     pub(super) fn learn(&mut self, described: &[ListedTask], reused: &[Arc<Task>]) {
         self.refreshes += 1;
         let refresh = self.refreshes;
+        let mut before = std::mem::take(&mut self.tasks);
         let known = described.iter().filter_map(|listed| match &listed.task {
             Fetched::Known(task) => Some(task),
             _ => None,
         });
         let (settled, unsettled): (Vec<_>, Vec<_>) = known.partition(|task| task.is_settled());
-        let settled = settled.into_iter().map(|task| (task.arn.clone(), Entry { task: task.clone(), refresh }));
         self.unsettled = unsettled.into_iter().map(|task| task.arn.clone()).collect();
-        let mut before = std::mem::take(&mut self.tasks);
+        let entry = |task: &Arc<Task>| {
+            let last = before.get(&task.arn).map(|entry| entry.more);
+            let more = last.map_or(MORE_REFRESHES, |more| more.saturating_sub(1));
+            Entry { task: task.clone(), refresh, more: if task.is_reachable() { 0 } else { more } }
+        };
+        let settled: Vec<_> = settled.into_iter().map(|task| (task.arn.clone(), entry(task))).collect();
         let reused = reused.iter().filter_map(|task| before.remove_entry(&task.arn));
         self.tasks = reused.chain(settled).collect();
         self.invalidated = false;
@@ -217,6 +233,46 @@ mod tests {
         cache.invalidate();
         let reasons = [&settled.arn, &starting.arn, &task(3).arn].map(|arn| cache.reason(arn));
         assert_eq!(reasons, [Reason::Invalidated, Reason::Unsettled, Reason::New]);
+    }
+
+    #[test]
+    fn describes_tasks_without_addresses_a_few_more_times() {
+        let with = |container: Container| {
+            let mut bare = Task::clone(&task(1));
+            bare.containers = vec![Container { last_status: TaskStatus::Running, ..container }];
+            Arc::new(bare)
+        };
+        let (bare, ready) =
+            (with(Container::default()), with(Container { ipv4: Some([10, 0, 0, 1].into()), ..Container::default() }));
+        let mut cache = TaskCache::default();
+        for refresh in 0..MORE_REFRESHES {
+            cache.learn(&[described(&bare)], &[]);
+            assert_eq!(cache.get(bare.arn.as_str()), None, "{refresh}");
+        }
+        cache.learn(&[described(&bare)], &[]);
+        assert_eq!(cache.get(bare.arn.as_str()), Some(&bare), "not for ever: it may have none");
+        cache.learn(&[described(&bare)], &[]);
+        assert_eq!(cache.get(bare.arn.as_str()), Some(&bare), "nor again, when it is described in rotation");
+        let mut cache = TaskCache::default();
+        cache.learn(&[described(&bare)], &[]);
+        cache.learn(&[described(&ready)], &[]);
+        assert_eq!(cache.get(ready.arn.as_str()), Some(&ready));
+    }
+
+    #[test]
+    fn tasks_without_addresses_or_bindings_are_not_reachable() {
+        use crate::inventory::Binding;
+        let binding = Binding { tcp: true, family: None, container_ports: 80..=80, first_host_port: 32_768 };
+        let reachable = |containers: Vec<Container>, attachment_ipv4| {
+            Task { containers, attachment_ipv4, ..Task::clone(&task(1)) }.is_reachable()
+        };
+        let published = || Container { bindings: vec![binding.clone()], ..Container::default() };
+        let ipv6 = Container { ipv6: Some(std::net::Ipv6Addr::LOCALHOST), ..Container::default() };
+        assert!(reachable(vec![published()], None) && reachable(vec![ipv6], None));
+        assert!(reachable(vec![Container::default()], Some([10, 0, 0, 1].into())));
+        assert!(reachable(vec![published(), in_state(TaskStatus::Stopped)], None));
+        assert!(!reachable(vec![published(), in_state(TaskStatus::Running)], None));
+        assert!(!reachable(vec![Container::default()], None));
     }
 
     fn in_state(last_status: TaskStatus) -> Container {

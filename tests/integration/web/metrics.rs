@@ -10,7 +10,7 @@ use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
 use crate::harness::{Metrics, Scene, Server, run_concurrently, wait_until};
 
 /// Every metric with its type in the Prometheus text format, where `# TYPE` lines keep the suffix `_total`.
-const METRICS: [(&str, &str); 19] = [
+const METRICS: [(&str, &str); 20] = [
     ("ecs_discovery_aws_request_duration_seconds", "histogram"),
     ("ecs_discovery_aws_requests_total", "counter"),
     ("ecs_discovery_aws_throttles_total", "counter"),
@@ -21,6 +21,7 @@ const METRICS: [(&str, &str); 19] = [
     ("ecs_discovery_file_writes_total", "counter"),
     ("ecs_discovery_last_refresh_timestamp_seconds", "gauge"),
     ("ecs_discovery_last_successful_refresh_timestamp_seconds", "gauge"),
+    ("ecs_discovery_oldest_kept_target_seconds", "gauge"),
     ("ecs_discovery_refresh_duration_seconds", "histogram"),
     ("ecs_discovery_refresh_failures_total", "counter"),
     ("ecs_discovery_refreshes_total", "counter"),
