@@ -1,6 +1,7 @@
 //! One round of API calls, as a [`Snapshot`].
 //!
-//! A failed call loses only its own data; what cannot change is not asked twice.
+//! A failed call loses only its own data; what cannot change is not asked twice. How long failing calls delay a round is
+//! limited: see [`circuit_breaker`](super::api::circuit_breaker).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use simaws::{Cluster, ContainerInstance, Fault, FaultKind, Instance, World};
 
-use crate::fixtures::{address, exporter, on_bridge};
+use crate::fixtures::{address, exporter, on_bridge, on_fargate};
 use crate::harness::{Scene, run_concurrently};
 
 /// The number of clusters, of which the program scans eight at a time.
@@ -66,5 +66,22 @@ fn failing_clusters_do_not_starve_the_others() {
     }
     let targets: Vec<String> = (failing..CLUSTERS).map(|n| format!("{}:32768", address(n))).collect();
     scene.start_and_wait_for(&targets.iter().map(String::as_str).collect::<Vec<_>>());
+    scene.stop();
+}
+
+/// Definitions that could not be described are described last: more of them than are described before the others are
+/// skipped do not keep a definition that is listed after them from being described.
+#[test]
+fn failing_definitions_do_not_starve_the_others() {
+    let mut world = World::default().with_task_definition(exporter("web", 1, "awsvpc"));
+    let mut prod = Cluster::new("prod");
+    for n in 0..30 {
+        world.add_task_definition(exporter(&format!("bad-{n}"), 1, "awsvpc"));
+        prod.add_task(on_fargate(&format!("bad-{n}"), &format!("bad-{n}:1"), &address(n)));
+    }
+    prod.add_task(on_fargate("web-1", "web:1", "10.9.0.1"));
+    let mut scene = Scene::of(world.with_cluster(prod)).flag("-config.cluster=prod");
+    scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Unavailable).matching("/bad-"));
+    scene.start_and_wait_for(&["10.9.0.1:9102"]);
     scene.stop();
 }
