@@ -1,5 +1,6 @@
 //! `ecs-discovery`: arguments, logging, runtime, signals, exit code.
 
+use std::ffi::OsStr;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
 #[allow(clippy::print_stderr)] // usage errors
 fn main() -> ExitCode {
+    remove_empty_variables();
     let ended = match cli::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(Parsed::Run(config)) => block_on(run(*config)),
         Ok(Parsed::Explain(config, format)) => block_on(explain(*config, format)),
@@ -30,6 +32,17 @@ fn main() -> ExitCode {
         tracing::error!(%error, "fatal error");
         ExitCode::FAILURE
     })
+}
+
+/// Removes the environment variables that are empty: Compose files pass `${AWS_REGION:-}`, and the AWS CLI and the other
+/// SDKs take that for unset, as do the children of this process then. This program's own variables keep their values.
+#[allow(unsafe_code)]
+fn remove_empty_variables() {
+    let is_own = |name: &OsStr| name.as_encoded_bytes().starts_with(b"ECS_DISCOVERY_");
+    for (name, _) in std::env::vars_os().filter(|(name, value)| value.is_empty() && !is_own(name)) {
+        // SAFETY: `main` calls this before anything else, so that there is no other thread to read the environment.
+        unsafe { std::env::remove_var(name) };
+    }
 }
 
 type Ended = Result<ExitCode, Box<dyn std::error::Error>>;

@@ -36,8 +36,9 @@ def test_task_is_found_over_tls(account, moto, trust, discover_once, sd_file):
     assert moto.endpoint.startswith("https://")
     cluster = account.cluster("prod")
     task = account.fargate_task(cluster, "web", docker_labels(9102))
-    for flags in [], ["-config.role-arn=arn:aws:iam::123456789012:role/reader"]:
-        program = discover_once("-config.cluster=prod", *flags, SSL_CERT_FILE=trust)
+    role = "-config.role-arn=arn:aws:iam::123456789012:role/reader"
+    for flags, variable in ([], "SSL_CERT_FILE"), ([role], "SSL_CERT_FILE"), ([role], "AWS_CA_BUNDLE"):
+        program = discover_once("-config.cluster=prod", *flags, **{variable: trust})
         assert program.code == 0, program.log()
     assert read(sd_file) == [account.target_group(cluster, task, f"{account.address(cluster, task)}:9102")]
 

@@ -62,6 +62,7 @@ pub(crate) struct Scene {
     /// The simulated AWS.
     pub(crate) aws: SimAws,
     directory: TempDir,
+    inputs: TempDir,
     file: PathBuf,
     flags: Vec<String>,
     environment: BTreeMap<String, OsString>,
@@ -92,6 +93,7 @@ impl Scene {
             flags: vec!["-config.scrape-interval=100ms".into(), "-log.level=debug".into(), "-log.format=json".into()],
             aws,
             directory,
+            inputs: tempfile::tempdir().unwrap(),
             shell: None,
             stdout: Stdout::Collected,
             user: None,
@@ -159,6 +161,13 @@ impl Scene {
         self.directory.path()
     }
 
+    /// Writes a file outside of that directory, and returns its path.
+    pub(crate) fn input(&self, name: &str, contents: &str) -> String {
+        let path = self.inputs.path().join(name);
+        fs::write(&path, contents).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+
     /// Adds a task to a cluster of the simulated AWS.
     pub(crate) fn add_task(&self, cluster: &str, task: Task) {
         self.aws.change(|world| world.cluster_mut(cluster).tasks.push(task));
@@ -200,6 +209,11 @@ impl Scene {
         wait_until("the program exits", || self.program().has_exited());
         let exited = self.program.take().unwrap().into_exited();
         self.exited.insert(exited).clone()
+    }
+
+    /// Returns the outcome of the last run.
+    pub(crate) fn exited(&self) -> &Exited {
+        self.exited.as_ref().expect("the program has exited")
     }
 
     /// Sends a signal to the program and waits until it exits.

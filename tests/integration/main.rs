@@ -10,6 +10,8 @@
 //! | [`hostile_files`] | an existing file of any content costs little to read |
 //! | [`in_place`] | files that rename cannot replace, and who may read a file |
 //! | [`lifecycle`] | start and shutdown, exit codes, signals, region, credentials |
+//! | [`configuration`] | AWS settings: empty, invalid; proxies, certificates |
+//! | [`credentials`] | credentials that are slow, hang, fail or are missing |
 //! | [`budgets`] | the exact API calls of a refresh |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
 //! | [`cache`] | the cache file |
@@ -32,6 +34,8 @@
 
 mod budgets;
 mod cache;
+mod configuration;
+mod credentials;
 #[path = "../golden/diff.rs"]
 mod diff;
 mod environment;

@@ -25,18 +25,30 @@ pub(in crate::aws) const SKIPPED: &str = "Skipped";
 const THROTTLED: [&str; 5] =
     ["ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException", "RequestThrottled"];
 
-/// STS refused to let the program assume a role, or could not be reached.
-#[derive(Debug, thiserror::Error)]
-#[error("{role}: {message}")]
-pub(in crate::aws) struct AssumeRoleFailed {
-    /// The role's ARN.
-    pub(in crate::aws) role: String,
-    /// AWS's error code, if there was a response.
-    pub(in crate::aws) code: Option<String>,
-    /// AWS's message, or the chain of causes.
-    pub(in crate::aws) message: String,
-    /// AWS's id of the request.
-    pub(in crate::aws) request_id: Option<String>,
+/// Why there are no credentials to sign a call with.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(in crate::aws) enum LoginError {
+    /// No source of credentials is configured; where they were looked for.
+    #[error("no AWS credentials in {0}")]
+    NoCredentials(String),
+    /// A source is configured, but not correctly.
+    #[error("{0}")]
+    Invalid(String),
+    /// A source failed, or has not responded yet.
+    #[error("{0}")]
+    Unavailable(String),
+    /// STS refused to let the program assume a role, or could not be reached.
+    #[error("{role}: {message}")]
+    AssumeRole {
+        /// The role's ARN.
+        role: String,
+        /// AWS's error code, or this program's code for a call without a response.
+        code: Option<String>,
+        /// AWS's message, or the chain of causes.
+        message: String,
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
 }
 
 /// Returns whether AWS throttles with this code.
@@ -53,8 +65,8 @@ pub(super) fn of_call<E>(
 where
     E: ProvideErrorMetadata + RequestId + Error + Send + Sync + 'static,
 {
-    if let Some(error) = find_cause::<AssumeRoleFailed>(&error) {
-        return of_assume_role(cluster, error);
+    if let Some(error) = find_cause::<LoginError>(&error) {
+        return of_login(operation, cluster, error);
     }
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = match (&error, error.code()) {
@@ -83,21 +95,25 @@ where
     }
 }
 
-/// Converts a call that was not made because its role could not be assumed.
-fn of_assume_role(cluster: Option<&ClusterRef>, error: &AssumeRoleFailed) -> Failure {
+/// Converts a call that was not made for want of credentials.
+fn of_login(operation: Operation, cluster: Option<&ClusterRef>, error: &LoginError) -> Failure {
+    let (operation, code, request_id) = match error {
+        LoginError::AssumeRole { code, request_id, .. } => (Operation::AssumeRole, code.as_deref(), request_id.clone()),
+        _ => (operation, None, None),
+    };
     Failure {
-        operation: Operation::AssumeRole,
+        operation,
         cluster: cluster.cloned(),
-        code: error.code.clone().unwrap_or_else(|| NO_CREDENTIALS.into()),
+        code: code.unwrap_or(NO_CREDENTIALS).to_owned(),
         message: one_line(&error.to_string()),
-        request_id: error.request_id.clone(),
+        request_id,
         calls: 1,
-        transient: error.code.as_deref().is_none_or(is_throttle),
+        transient: code.is_none_or(|code| code == TIMEOUT || is_throttle(code)),
     }
 }
 
 /// Returns the first of an error's causes that has type `C`.
-fn find_cause<'a, C: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a C> {
+pub(in crate::aws) fn find_cause<'a, C: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a C> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(cause) = error.downcast_ref() {

@@ -1,4 +1,4 @@
-//! The region chain: the flag, the environment, the profile, the ECS task metadata endpoint, IMDS.
+//! The region: from the flag, the environment, the profile, the ECS task metadata endpoint, or IMDS.
 //!
 //! The SDK's own chain lacks the task metadata endpoint, and on EC2 only ECS agents from 1.104 on
 //! set `AWS_REGION` in containers (ECS Developer Guide, "Amazon ECS task metadata endpoint version 4").
@@ -6,55 +6,85 @@
 use std::time::Duration;
 
 use aws_config::Region;
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::meta::region::{ProvideRegion, RegionProviderChain, future};
+use aws_config::imds::Client as Imds;
+use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_sdk_ecs::config::SharedHttpClient;
 use serde::Deserialize;
 
+use super::environment::variable;
+use super::error::StartError;
+use super::imds;
+use super::profile::Profiles;
+use crate::aws::api::errors;
 use crate::http::{self, HttpError};
 
-/// The time limit for the endpoint, which is on the same host.
+/// The time limit of a request to the task metadata endpoint, which is on the same host.
 const TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 3;
 
-/// Returns the chain, in the order in which a region is looked for.
-pub(super) fn chain(flag: Option<&str>, http: SharedHttpClient) -> RegionProviderChain {
-    let config = ProviderConfig::without_region().with_http_client(http);
-    RegionProviderChain::first_try(flag.map(|region| Region::new(region.to_owned())))
-        .or_else(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new())
-        .or_else(TaskMetadata)
-        .or_else(ImdsRegionProvider::builder().configure(&config).build())
+/// The pause after the first attempt; it grows with their number.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Returns the first region that is configured.
+pub(super) async fn find(flag: Option<&str>, profiles: &Profiles, imds: &Imds) -> Result<Region, StartError> {
+    let (region, from) = look_for(flag, profiles, imds).await?;
+    let is_valid = |region: &str| {
+        let letters = region.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+        // It becomes a label of host names.
+        letters && !region.starts_with('-') && !region.ends_with('-') && region.len() < 64
+    };
+    if !is_valid(&region) {
+        return Err(StartError::setting(from, &region, "a region such as eu-west-1"));
+    }
+    tracing::debug!(region, from, "AWS region");
+    Ok(Region::new(region))
 }
 
-/// The task metadata endpoint of the ECS agent.
-#[derive(Debug)]
-struct TaskMetadata;
-
-impl ProvideRegion for TaskMetadata {
-    fn region(&self) -> future::ProvideRegion<'_> {
-        let Ok(endpoint) = std::env::var("ECS_CONTAINER_METADATA_URI_V4") else {
-            return future::ProvideRegion::ready(None);
-        };
-        future::ProvideRegion::new(async move {
-            let asked = tokio::time::timeout(TIMEOUT, task_arn(&format!("{endpoint}/task"))).await;
-            match asked.map_err(Box::from).flatten() {
-                Ok(arn) => region_of(&arn),
-                Err(error) => {
-                    tracing::warn!(endpoint, error, "the ECS task metadata endpoint does not tell the region");
-                    None
-                }
-            }
-        })
+async fn look_for(flag: Option<&str>, profiles: &Profiles, imds: &Imds) -> Result<(String, &'static str), StartError> {
+    if let Some(region) = flag {
+        return Ok((region.to_owned(), "-config.region"));
+    }
+    if let Some(found) = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| Some((variable(name)?, name)))
+    {
+        return Ok(found);
+    }
+    let profile = ProfileFileRegionProvider::builder().profile_files(profiles.files.clone()).build();
+    if let Some(region) = profile.region().await {
+        return Ok((region.to_string(), "region in the AWS profile"));
+    }
+    if let Some(region) = from_task_metadata().await {
+        return Ok((region, "the region of the ECS task"));
+    }
+    if imds::is_disabled() {
+        return Err(StartError::NoRegion(String::new()));
+    }
+    match imds.get("/latest/meta-data/placement/region").await {
+        Ok(region) => Ok((region.into(), "the region of the EC2 instance")),
+        Err(error) => Err(StartError::NoRegion(imds::hint(&errors::chain(&error)))),
     }
 }
 
+/// Returns the region of the ECS task. The endpoint may be slow when the task starts, and is asked several times.
+async fn from_task_metadata() -> Option<String> {
+    let endpoint = variable("ECS_CONTAINER_METADATA_URI_V4")?;
+    for attempt in 1..=ATTEMPTS {
+        let asked = tokio::time::timeout(TIMEOUT, task_arn(&format!("{endpoint}/task"))).await;
+        match asked.map_err(Box::from).flatten() {
+            Ok(arn) => return region_of(&arn),
+            Err(error) => {
+                tracing::warn!(endpoint, error, attempt, "the ECS task metadata endpoint does not tell the region");
+            }
+        }
+        if attempt < ATTEMPTS {
+            tokio::time::sleep(PAUSE * attempt).await;
+        }
+    }
+    None
+}
+
 /// The fourth field of `arn:aws:ecs:REGION:ACCOUNT:task/…`.
-fn region_of(arn: &str) -> Option<Region> {
-    let region = arn.split(':').nth(3).filter(|region| !region.is_empty())?;
-    Some(Region::new(region.to_owned()))
+fn region_of(arn: &str) -> Option<String> {
+    arn.split(':').nth(3).filter(|region| !region.is_empty()).map(str::to_owned)
 }
 
 #[derive(Deserialize)]

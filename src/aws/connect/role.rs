@@ -1,57 +1,70 @@
 //! Assumes a role; errors name the role and STS.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_ecs::operation::RequestId;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
-use crate::aws::api::errors::{self, AssumeRoleFailed};
+use super::login::{Background, Fetching, Login, Patient};
+use crate::aws::api::errors::{self, LoginError};
 use crate::config::Role;
 
 /// The session name, as CloudTrail shows it.
 const SESSION: &str = "ecs-discovery";
 
-/// Returns the same configuration with the role's credentials. The clients share them until shortly before they
-/// expire (the SDK's identity cache).
-pub(super) async fn assume(role: &Role, shared: SdkConfig) -> SdkConfig {
-    let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(SESSION).configure(&shared);
-    if let Some(external_id) = &role.external_id {
-        provider = provider.external_id(external_id);
-    }
-    let provider = Assumed { role: role.arn.clone(), provider: provider.build().await };
-    shared.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
-}
-
+/// A login by a role, which is assumed with other credentials.
 #[derive(Debug)]
-struct Assumed {
+pub(super) struct AssumedRole {
     role: String,
     provider: AssumeRoleProvider,
+    base: Background,
 }
 
-impl ProvideCredentials for Assumed {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(async {
-            let failed = |error| CredentialsError::provider_error(describe(&self.role, &error));
-            self.provider.provide_credentials().await.map_err(failed)
-        })
+impl AssumedRole {
+    pub(super) async fn new(role: &Role, shared: &SdkConfig, base: Background) -> Self {
+        let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(SESSION).configure(shared);
+        if let Some(external_id) = &role.external_id {
+            provider = provider.external_id(external_id);
+        }
+        let provider = provider.build_from_provider(Patient(base.clone())).await;
+        Self { role: role.arn.clone(), provider, base }
+    }
+
+    fn failed(&self, error: &CredentialsError) -> LoginError {
+        let response = error.source().and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
+        let message = response.and_then(ProvideErrorMetadata::message);
+        let base = errors::find_cause::<LoginError>(error).map(ToString::to_string);
+        let otherwise = || base.unwrap_or_else(|| format!("STS: {}", errors::chain(error)));
+        LoginError::AssumeRole {
+            role: self.role.clone(),
+            code: response.and_then(ProvideErrorMetadata::code).map(String::from),
+            message: message.map_or_else(otherwise, String::from),
+            request_id: response.and_then(RequestId::request_id).map(String::from),
+        }
     }
 }
 
-fn describe(role: &str, error: &CredentialsError) -> AssumeRoleFailed {
-    let response = error.source().and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
-    let message = response.and_then(ProvideErrorMetadata::message);
-    AssumeRoleFailed {
-        role: role.to_owned(),
-        code: response.and_then(ProvideErrorMetadata::code).map(String::from),
-        message: message.map_or_else(|| errors::chain(error), String::from),
-        request_id: response.and_then(RequestId::request_id).map(String::from),
+impl Login for AssumedRole {
+    fn fetch(self: Arc<Self>) -> Fetching {
+        Box::pin(async move {
+            let credentials = self.provider.provide_credentials().await.map_err(|error| self.failed(&error))?;
+            tracing::debug!(role = self.role, access_key = credentials.access_key_id(), "role assumed");
+            Ok(credentials)
+        })
+    }
+
+    fn waiting_for(&self) -> String {
+        if self.base.is_waiting() { self.base.waiting_for() } else { format!("STS (AssumeRole of {})", self.role) }
+    }
+
+    fn too_slow(&self, message: String) -> LoginError {
+        let code = Some(errors::TIMEOUT.to_owned());
+        LoginError::AssumeRole { role: self.role.clone(), code, message, request_id: None }
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 
 use crate::control;
 use crate::faults::FaultKind;
+use crate::metadata;
 use crate::request::{Protocol, Request};
 use crate::response::{Delivery, Response};
 use crate::state::{InFlight, State};
@@ -50,6 +51,10 @@ async fn handle(request: HttpRequest<Incoming>, state: &Arc<State>, socket: &Soc
             socket.set_linger(Some(Duration::ZERO))?;
             Err(io::ErrorKind::ConnectionReset.into())
         }
+        Some(fault @ FaultKind::Delay { millis }) => {
+            tokio::time::sleep(Duration::from_millis(*millis)).await;
+            http_response(state.respond(&request, Some(fault)), Some(plan.in_flight))
+        }
         fault => http_response(state.respond(&request, fault.as_ref()), Some(plan.in_flight)),
     }
 }
@@ -58,7 +63,9 @@ fn http_response(response: Response, in_flight: Option<InFlight>) -> io::Result<
     let head = HttpResponse::builder()
         .status(response.status)
         .header("content-type", response.content_type)
-        .header("x-amzn-requestid", &response.request_id);
+        .header("x-amzn-requestid", &response.request_id)
+        // Only the token of the instance metadata needs it; no other client reads it.
+        .header("x-aws-ec2-metadata-token-ttl-seconds", metadata::TOKEN_LIFETIME);
     head.body(Sent::new(response.body, response.delivery, in_flight)).map_err(io::Error::other)
 }
 

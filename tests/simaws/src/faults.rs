@@ -60,6 +60,11 @@ pub enum FaultKind {
     },
     /// The response never comes.
     Hang,
+    /// The correct response comes after a delay.
+    Delay {
+        /// The delay in milliseconds.
+        millis: u64,
+    },
     /// The correct response comes in eight pieces, with a pause before each.
     SlowBody {
         /// The pause in milliseconds.

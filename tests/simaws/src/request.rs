@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::metadata;
 use crate::world::last_segment;
 
 /// The wire format of a call.
@@ -15,7 +16,7 @@ pub(crate) enum Protocol {
     Ec2,
     /// STS: the same, with another XML envelope.
     Sts,
-    /// The endpoints on the link-local address of a task: plain GET.
+    /// The endpoints on the link-local addresses of a task and of an instance.
     Metadata,
     /// The control API under `/_sim/`.
     Control,
@@ -73,6 +74,9 @@ impl Request {
         } else if self.method == "GET" && self.path == "/credentials" {
             self.protocol = Protocol::Metadata;
             self.operation = "metadata:credentials".to_owned();
+        } else if let Some(operation) = metadata::instance_operation(&self.method, &self.path) {
+            self.protocol = Protocol::Metadata;
+            self.operation = operation.to_owned();
         }
     }
 

@@ -49,7 +49,7 @@ impl Call<'_> {
             Protocol::Ecs => ecs::respond(self).map(|body| serde_json::to_string(&body).unwrap_or_default()),
             Protocol::Ec2 => ec2::respond(self),
             Protocol::Sts => sts::respond(self),
-            Protocol::Metadata => Ok(metadata::respond(self).to_string()),
+            Protocol::Metadata => Ok(metadata::respond(self)),
             Protocol::Control | Protocol::Unknown => Err(unknown()),
         };
         match body {

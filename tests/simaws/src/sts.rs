@@ -11,7 +11,11 @@ pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 /// Responds to an STS call.
 pub(crate) fn respond(call: &Call<'_>) -> Result<String, ApiError> {
     let (envelope, result) = match call.request.action() {
-        "AssumeRole" => ("AssumeRoleResponse", assume_role(call)?),
+        "AssumeRole" => ("AssumeRoleResponse", assume_role(call, "AssumeRoleResult")?),
+        "AssumeRoleWithWebIdentity" => {
+            required(call, "WebIdentityToken")?;
+            ("AssumeRoleWithWebIdentityResponse", assume_role(call, "AssumeRoleWithWebIdentityResult")?)
+        }
         "GetCallerIdentity" => ("GetCallerIdentityResponse", caller_identity(call)),
         action => {
             let message = format!("Could not find operation {action} for version 2011-06-15");
@@ -22,7 +26,7 @@ pub(crate) fn respond(call: &Call<'_>) -> Result<String, ApiError> {
     Ok(Element::in_namespace(envelope, NAMESPACE).child(result).child(metadata).document())
 }
 
-fn assume_role(call: &Call<'_>) -> Result<Element, ApiError> {
+fn assume_role(call: &Call<'_>, result: &'static str) -> Result<Element, ApiError> {
     let (role, session) = (required(call, "RoleArn")?, required(call, "RoleSessionName")?);
     check_duration(call)?;
     let name = last_segment(role);
@@ -33,7 +37,7 @@ fn assume_role(call: &Call<'_>) -> Result<Element, ApiError> {
         .text("SecretAccessKey", "simulated-secret")
         .text("SessionToken", &format!("simulated-session-{}", call.request_id))
         .text("Expiration", &expiration(call.options.credentials_lifetime));
-    Ok(Element::new("AssumeRoleResult").child(user).child(credentials))
+    Ok(Element::new(result).child(user).child(credentials))
 }
 
 fn required<'a>(call: &Call<'a>, parameter: &str) -> Result<&'a str, ApiError> {

@@ -59,3 +59,25 @@ fn task_metadata_and_credentials() {
     assert!(credentials["AccessKeyId"].is_string() && credentials["Expiration"].is_string());
     assert_eq!(aws.calls(), Calls::of(&[("metadata:task", 2), ("metadata:credentials", 1)]));
 }
+
+#[test]
+fn web_identity_gets_a_session() {
+    let aws = start(world());
+    let with_token = ASSUME.replace("AssumeRole", "AssumeRoleWithWebIdentity") + "&WebIdentityToken=t";
+    assert!(sts(&aws, &with_token).all("AccessKeyId").concat().starts_with("ASIA-discovery-"));
+    assert!(aws.unexpected().is_empty());
+}
+
+#[test]
+fn instance_metadata() {
+    let aws = start(world());
+    let token = send(&aws, "PUT /latest/api/token", "");
+    assert!(token.head.contains("x-aws-ec2-metadata-token-ttl-seconds: 21600"), "{}", token.head);
+    assert_eq!(send(&aws, "GET /latest/meta-data/placement/region", "").body, "us-east-1");
+    let role = send(&aws, "GET /latest/meta-data/iam/security-credentials/", "").body;
+    let credentials = send(&aws, &format!("GET /latest/meta-data/iam/security-credentials/{role}"), "").json();
+    assert_eq!(
+        (&credentials["Code"], &credentials["AccessKeyId"]),
+        (&json!("Success"), &json!("ASIA-simaws-instance"))
+    );
+}

@@ -1,0 +1,196 @@
+//! Gets credentials in the background: slowly if need be, once for concurrent calls, and within a time limit.
+//!
+//! The SDK gets credentials within an attempt of a call. A source slower than the attempt's time limit would be asked
+//! again and again without success, and the calls would fail without its name.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use futures_util::FutureExt;
+use futures_util::future::Shared;
+use tokio::time::{Instant, timeout};
+
+use crate::aws::api::errors::LoginError;
+
+/// How long it may take to get credentials.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a call waits for credentials. Shorter than an attempt of the call, so that it fails with what it waited for.
+const CALL_LIMIT: Duration = Duration::from_secs(4);
+
+/// The interval of messages at the start.
+const MESSAGE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Results that no call waited for are used this long before credentials expire, and this long after a failure.
+const MARGIN: Duration = Duration::from_secs(10);
+
+pub(super) type Fetching = Pin<Box<dyn Future<Output = Result<Credentials, LoginError>> + Send>>;
+
+/// A way to get credentials.
+pub(super) trait Login: fmt::Debug + Send + Sync {
+    /// Gets credentials.
+    fn fetch(self: Arc<Self>) -> Fetching;
+
+    /// Describes what is being waited for.
+    fn waiting_for(&self) -> String;
+
+    /// Returns the error for when this takes too long.
+    fn too_slow(&self, message: String) -> LoginError;
+}
+
+/// Credentials that are fetched in the background.
+#[derive(Clone, Debug)]
+pub(super) struct Background(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    login: Arc<dyn Login>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The fetch in progress, or a finished one that no call has used.
+    fetch: Option<Fetch>,
+    last_error: Option<String>,
+}
+
+/// A result, and when it was there.
+type Finished = (Result<Credentials, LoginError>, Instant);
+
+#[derive(Clone, Debug)]
+struct Fetch {
+    started: Instant,
+    finished: Shared<Pin<Box<dyn Future<Output = Finished> + Send>>>,
+}
+
+impl Fetch {
+    fn start(login: Arc<dyn Login>) -> Self {
+        // A task, because a call that gives up drops its own futures.
+        let task = tokio::spawn(async move {
+            match timeout(LIMIT, login.clone().fetch()).await {
+                Ok(result) => result,
+                Err(_) => {
+                    let message = format!("no response from {} within {} s", login.waiting_for(), LIMIT.as_secs());
+                    Err(login.too_slow(message))
+                }
+            }
+        });
+        let finished = task.map(|result| {
+            let panicked = |error| Err(LoginError::Invalid(format!("getting credentials failed: {error}")));
+            (result.unwrap_or_else(panicked), Instant::now())
+        });
+        let finished: Pin<Box<dyn Future<Output = Finished> + Send>> = Box::pin(finished);
+        Self { started: Instant::now(), finished: finished.shared() }
+    }
+
+    /// Returns whether it finished so long ago that its result is of no use.
+    fn is_stale(&self) -> bool {
+        match self.finished.peek() {
+            None => false,
+            Some((Err(_), at)) => at.elapsed() > MARGIN,
+            Some((Ok(credentials), _)) => {
+                credentials.expiry().is_some_and(|expiry| expiry <= SystemTime::now() + MARGIN)
+            }
+        }
+    }
+}
+
+impl Background {
+    pub(super) fn new(login: impl Login + 'static) -> Self {
+        Self(Arc::new(Inner { login: Arc::new(login), state: Mutex::default() }))
+    }
+
+    /// Waits until the first fetch has finished, and keeps its result for the first call.
+    pub(super) async fn at_start(&self) -> Result<Credentials, LoginError> {
+        let fetch = self.fetch();
+        loop {
+            match timeout(MESSAGE_INTERVAL, fetch.finished.clone()).await {
+                Ok((result, _)) => return result,
+                Err(_) => tracing::info!(from = self.waiting_for(), "waiting for AWS credentials"),
+            }
+        }
+    }
+
+    /// Returns credentials if they come within this time after the start of the fetch, which goes on otherwise.
+    async fn within(&self, limit: Duration) -> Result<Credentials, LoginError> {
+        let fetch = self.fetch();
+        let left = limit.saturating_sub(fetch.started.elapsed());
+        match timeout(left, fetch.finished.clone()).await {
+            Ok((result, _)) => {
+                self.finish(&fetch, result.as_ref().err());
+                result
+            }
+            Err(_) => Err(self.still_waiting(&fetch)),
+        }
+    }
+
+    /// Returns whether a fetch is in progress.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state().fetch.as_ref().is_some_and(|fetch| fetch.finished.peek().is_none())
+    }
+
+    /// Describes what is being waited for.
+    pub(super) fn waiting_for(&self) -> String {
+        self.0.login.waiting_for()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fetch(&self) -> Fetch {
+        let mut state = self.state();
+        if let Some(fetch) = state.fetch.take_if(|fetch| fetch.is_stale())
+            && let Some((Err(error), _)) = fetch.finished.peek()
+        {
+            state.last_error = Some(error.to_string());
+        }
+        state.fetch.get_or_insert_with(|| Fetch::start(self.0.login.clone())).clone()
+    }
+
+    fn finish(&self, fetch: &Fetch, error: Option<&LoginError>) {
+        let mut state = self.state();
+        state.fetch.take_if(|current| current.started == fetch.started);
+        state.last_error = error.map(ToString::to_string);
+    }
+
+    fn still_waiting(&self, fetch: &Fetch) -> LoginError {
+        let waited = fetch.started.elapsed().as_secs();
+        let mut message = format!("no response from {} for {waited} s, still waiting", self.waiting_for());
+        if let Some(error) = &self.state().last_error {
+            message.extend([" (before: ", error, ")"]);
+        }
+        self.0.login.too_slow(message)
+    }
+}
+
+impl ProvideCredentials for Background {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            self.within(CALL_LIMIT).await.map_err(CredentialsError::provider_error)
+        })
+    }
+}
+
+/// The same credentials for what runs in the background itself.
+#[derive(Debug)]
+pub(super) struct Patient(pub(super) Background);
+
+impl ProvideCredentials for Patient {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { self.0.within(LIMIT).await.map_err(CredentialsError::provider_error) })
+    }
+}
