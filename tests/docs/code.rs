@@ -1,6 +1,7 @@
 //! What the documents are compared with, taken from the library's public API.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ecs_discovery::cli::{Parsed, parse};
 use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Operation, Snapshot, Source, TaskStatus};
@@ -55,7 +56,7 @@ pub(crate) fn metrics() -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let refresh = runtime.block_on(refresher.refresh());
     telemetry.refreshed(&refresh);
-    status.refreshed(refresh);
+    status.refreshed(Arc::new(refresh));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)
 }
 
