@@ -12,8 +12,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use futures_util::FutureExt;
-use futures_util::future::Shared;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::aws::api::errors::LoginError;
@@ -67,32 +66,41 @@ type Finished = (Result<Credentials, LoginError>, Instant);
 #[derive(Clone, Debug)]
 struct Fetch {
     started: Instant,
-    finished: Shared<Pin<Box<dyn Future<Output = Finished> + Send>>>,
+    finished: watch::Receiver<Option<Finished>>,
 }
 
 impl Fetch {
     fn start(login: Arc<dyn Login>) -> Self {
+        let (finish, finished) = watch::channel(None);
         // A task, because a call that gives up drops its own futures.
-        let task = tokio::spawn(async move {
-            match timeout(LIMIT, login.clone().fetch()).await {
+        tokio::spawn(async move {
+            let result = match timeout(LIMIT, login.clone().fetch()).await {
                 Ok(result) => result,
                 Err(_) => {
                     let message = format!("no response from {} within {} s", login.waiting_for(), LIMIT.as_secs());
                     Err(login.too_slow(message))
                 }
-            }
+            };
+            finish.send_replace(Some((result, Instant::now())));
         });
-        let finished = task.map(|result| {
-            let panicked = |error| Err(LoginError::Invalid(format!("getting credentials failed: {error}")));
-            (result.unwrap_or_else(panicked), Instant::now())
-        });
-        let finished: Pin<Box<dyn Future<Output = Finished> + Send>> = Box::pin(finished);
-        Self { started: Instant::now(), finished: finished.shared() }
+        Self { started: Instant::now(), finished }
+    }
+
+    async fn result(&self) -> Result<Credentials, LoginError> {
+        let mut finished = self.finished.clone();
+        // The sender is gone without a result only after a panic.
+        let panicked = || Err(LoginError::Unavailable("getting credentials panicked".into()));
+        let finished = finished.wait_for(Option::is_some).await.ok();
+        finished.and_then(|finished| Some(finished.as_ref()?.0.clone())).unwrap_or_else(panicked)
+    }
+
+    fn is_in_progress(&self) -> bool {
+        self.finished.borrow().is_none() && self.finished.has_changed().is_ok()
     }
 
     /// Returns whether it finished so long ago that its result is of no use.
     fn is_stale(&self) -> bool {
-        match self.finished.peek() {
+        match &*self.finished.borrow() {
             None => false,
             Some((Err(_), at)) => at.elapsed() > MARGIN,
             Some((Ok(credentials), _)) => {
@@ -111,8 +119,8 @@ impl Background {
     pub(super) async fn at_start(&self) -> Result<Credentials, LoginError> {
         let fetch = self.fetch();
         loop {
-            match timeout(MESSAGE_INTERVAL, fetch.finished.clone()).await {
-                Ok((result, _)) => return result,
+            match timeout(MESSAGE_INTERVAL, fetch.result()).await {
+                Ok(result) => return result,
                 Err(_) => tracing::info!(from = self.waiting_for(), "waiting for AWS credentials"),
             }
         }
@@ -122,8 +130,8 @@ impl Background {
     async fn within(&self, limit: Duration) -> Result<Credentials, LoginError> {
         let fetch = self.fetch();
         let left = limit.saturating_sub(fetch.started.elapsed());
-        match timeout(left, fetch.finished.clone()).await {
-            Ok((result, _)) => {
+        match timeout(left, fetch.result()).await {
+            Ok(result) => {
                 self.finish(&fetch, result.as_ref().err());
                 result
             }
@@ -133,7 +141,7 @@ impl Background {
 
     /// Returns whether a fetch is in progress.
     pub(super) fn is_waiting(&self) -> bool {
-        self.state().fetch.as_ref().is_some_and(|fetch| fetch.finished.peek().is_none())
+        self.state().fetch.as_ref().is_some_and(Fetch::is_in_progress)
     }
 
     /// Describes what is being waited for.
@@ -148,7 +156,7 @@ impl Background {
     fn fetch(&self) -> Fetch {
         let mut state = self.state();
         if let Some(fetch) = state.fetch.take_if(|fetch| fetch.is_stale())
-            && let Some((Err(error), _)) = fetch.finished.peek()
+            && let Some((Err(error), _)) = &*fetch.finished.borrow()
         {
             state.last_error = Some(error.to_string());
         }
@@ -192,5 +200,90 @@ impl ProvideCredentials for Patient {
         Self: 'a,
     {
         future::ProvideCredentials::new(async { self.0.within(LIMIT).await.map_err(CredentialsError::provider_error) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Takes this long, and gives credentials or an error.
+    #[derive(Debug)]
+    struct Slow {
+        takes: Duration,
+        fails: bool,
+        fetched: Arc<AtomicUsize>,
+    }
+
+    impl Login for Slow {
+        fn fetch(self: Arc<Self>) -> Fetching {
+            Box::pin(async move {
+                self.fetched.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(self.takes).await;
+                let credentials = Credentials::new("key", "secret", None, None, "test");
+                if self.fails { Err(LoginError::Unavailable("refused".into())) } else { Ok(credentials) }
+            })
+        }
+
+        fn waiting_for(&self) -> String {
+            "a test".into()
+        }
+
+        fn too_slow(&self, message: String) -> LoginError {
+            LoginError::Unavailable(message)
+        }
+    }
+
+    fn slow(seconds: u64, fails: bool) -> (Background, Arc<AtomicUsize>) {
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let takes = Duration::from_secs(seconds);
+        (Background::new(Slow { takes, fails, fetched: fetched.clone() }), fetched)
+    }
+
+    fn error(result: Result<Credentials, LoginError>) -> String {
+        result.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn concurrent_calls_share_a_fetch() {
+        let (login, fetched) = slow(2, false);
+        let (a, b) = tokio::join!(login.within(CALL_LIMIT), login.within(CALL_LIMIT));
+        assert!(a.is_ok() && b.is_ok());
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn result_is_kept_for_a_later_call() {
+        let (login, fetched) = slow(20, false);
+        let waiting = "no response from a test for 4 s, still waiting";
+        assert_eq!(error(login.within(CALL_LIMIT).await), waiting);
+        assert_eq!(error(login.within(CALL_LIMIT).await), waiting, "without waiting again");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(login.within(CALL_LIMIT).await.is_ok());
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn result_of_the_start_is_used_by_the_first_call() {
+        let (login, fetched) = slow(20, false);
+        assert!(login.at_start().await.is_ok() && login.within(CALL_LIMIT).await.is_ok());
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fetch_has_a_time_limit() {
+        let (login, _) = slow(40, false);
+        assert_eq!(error(login.at_start().await), "no response from a test within 30 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failure_that_no_call_waited_for_is_told_with_the_next() {
+        let (login, fetched) = slow(8, true);
+        assert!(error(login.within(CALL_LIMIT).await).ends_with("still waiting"));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(error(login.within(CALL_LIMIT).await).ends_with("still waiting (before: refused)"));
+        assert_eq!(fetched.load(Ordering::Relaxed), 2);
     }
 }
