@@ -144,6 +144,7 @@ fn the_last_of_a_repeated_flag_wins() {
 fn errors_are_one_line_and_the_usage() {
     for (arguments, expected) in [
         (&["-config.clutser=x"][..], "unknown flag: -config.clutser"),
+        (&["-config.x\n\u{1b}[2J=y"], "unknown flag: -config.x\\n\\u{1b}[2J"),
         (&["-config.cluster"], "flag needs an argument: -config.cluster"),
         (
             &["-config.scrape-interval=0"],

@@ -29,7 +29,7 @@ pub(super) struct Bodies {
     limit: usize,
     connections: Arc<Connections>,
     /// Held while rendering. Rendering one body at a time takes less memory, and the others may want the same.
-    rendering: tokio::sync::Mutex<()>,
+    rendering: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Every body that is being sent or will be sent again, oldest first. One without a key is not sent again.
@@ -57,7 +57,7 @@ impl InMemory {
 
 impl Bodies {
     pub(super) fn new(limit: usize, connections: Arc<Connections>) -> Self {
-        Self { in_memory: Mutex::default(), limit, connections, rendering: tokio::sync::Mutex::default() }
+        Self { in_memory: Mutex::default(), limit, connections, rendering: Arc::default() }
     }
 
     /// Returns a body from memory, or has it rendered on a thread for blocking work. `is_current` tells which bodies
@@ -71,21 +71,24 @@ impl Bodies {
         if let Some(body) = self.find(&key) {
             return Ok(body);
         }
-        let _turn = self.rendering.lock().await;
+        let turn = self.rendering.clone().lock_owned().await;
         if let Some(body) = self.find(&key) {
             return Ok(body);
         }
         self.outdate(is_current);
         let bodies = self.clone();
         let rendering = spawn_blocking(move || {
+            // Rendering goes on when its client is gone, and so does the turn: a client that comes and goes must not
+            // start one rendering beside another.
+            let _turn = turn;
             let mut chunks = Chunks::new(|bytes| bodies.make_room(bytes));
             // Writing to memory cannot fail.
             let _ = render(&mut chunks);
-            chunks.finish()
+            let body = Arc::new(chunks.finish());
+            bodies.lock().0.push((Some(key), body.clone()));
+            body
         });
-        let body = Arc::new(rendering.await.map_err(|_| RenderFailed)?);
-        self.lock().0.push((Some(key), body.clone()));
-        Ok(body)
+        rendering.await.map_err(|_| RenderFailed)
     }
 
     /// Counts a body that is sent once.
@@ -174,6 +177,38 @@ mod tests {
         };
         let (one, other) = tokio::join!(request(), request());
         assert!(Arc::ptr_eq(&one.ok().unwrap(), &other.ok().unwrap()));
+        assert_eq!(times.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn clients_that_come_and_go_start_one_rendering() {
+        let bodies = Arc::new(Bodies::new(MIB, Arc::default()));
+        let times = Arc::new(AtomicUsize::new(0));
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let counted = times.clone();
+        let first = bodies.get(
+            Key::Page(1, 1),
+            |_| true,
+            move |out| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                // Ends when the sender is dropped.
+                let _ = wait.recv();
+                out.write_all(b"page")
+            },
+        );
+        assert!(first.now_or_never().is_none(), "its client is gone");
+        let counted = times.clone();
+        let mut second = Box::pin(bodies.get(
+            Key::Page(1, 1),
+            |_| true,
+            move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            },
+        ));
+        assert!((&mut second).now_or_never().is_none(), "it waits for the first");
+        drop(go_on);
+        assert_eq!(second.await.map(|body| body.bytes()).ok(), Some(4));
         assert_eq!(times.load(Ordering::Relaxed), 1);
     }
 

@@ -87,7 +87,8 @@ fn invalid_cache_is_ignored_with_one_warning_and_replaced() {
         let exited = refresh(&mut scene, &COLD);
         let lines: Vec<serde_json::Value> =
             exited.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let of_cache = |line: &&serde_json::Value| text(line, "message").starts_with("cache ");
+        let of_cache =
+            |line: &&serde_json::Value| text(line, "level") == "WARN" && text(line, "message").starts_with("cache ");
         let [line] = lines.iter().filter(of_cache).collect::<Vec<_>>()[..] else { panic!("{}", exited.stderr) };
         assert!(text(line, "reason").starts_with(why), "{line}");
         refresh(&mut scene, &WARM);
