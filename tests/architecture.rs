@@ -265,7 +265,7 @@ const ALLOWED: [(&str, &[&str]); 5] = [
     ("refresh", &["config", "output", "writer"]),
     ("telemetry", &["config", "printable", "refresh", "status", "writer"]),
     ("writer", &[]),
-    ("cli", &["config"]),
+    ("cli", &["config", "printable"]),
 ];
 
 #[test]
