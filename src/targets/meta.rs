@@ -90,6 +90,8 @@ fn of_details(meta: &mut Meta, details: &TaskDetails) {
     meta.put("health_status", details.health_status.clone());
     meta.put("platform_family", details.platform_family.clone());
     meta.put("platform_version", details.platform_version.clone());
+    meta.put("capacity_provider", details.capacity_provider.clone());
+    meta.put("started_by", details.started_by.clone());
     meta.put_all("tag_task_", details.tags.iter().map(|(key, value)| (key, value)));
 }
 

@@ -117,6 +117,8 @@ fn task_details(task: &simaws::Task) -> TaskDetails {
         health_status: shared(&task.health_status),
         platform_family: shared(&task.platform_family),
         platform_version: shared(&task.platform_version),
+        capacity_provider: shared(&task.capacity_provider_name),
+        started_by: shared(&task.started_by),
         tags: tags.filter_map(|tag| Some((tag["key"].as_str()?.into(), tag["value"].as_str()?.into()))).collect(),
     }
 }

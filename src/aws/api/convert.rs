@@ -44,6 +44,8 @@ fn task_details(wire: &wire::Task, strings: &mut Strings) -> TaskDetails {
         health_status: share(wire.health_status.as_ref().map(wire::HealthStatus::as_str)),
         platform_family: share(wire.platform_family()),
         platform_version: share(wire.platform_version()),
+        capacity_provider: share(wire.capacity_provider_name()),
+        started_by: share(wire.started_by()),
         tags: wire.tags().iter().filter_map(|tag| Some((share(tag.key())?, share(tag.value())?))).collect(),
     }
 }

@@ -11,6 +11,7 @@ pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -
     let mut members = json!({
         "attachments": task.attachments,
         "availabilityZone": task.availability_zone,
+        "capacityProviderName": task.capacity_provider_name,
         "clusterArn": world.cluster_arn(cluster),
         "connectivity": task.connectivity,
         "containerInstanceArn": instance,
@@ -21,6 +22,7 @@ pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -
         "launchType": task.launch_type,
         "platformFamily": task.platform_family,
         "platformVersion": task.platform_version,
+        "startedBy": task.started_by,
         "tags": tags,
         "taskArn": world.task_arn(cluster, &task.id),
         "taskDefinitionArn": world.task_definition_arn(&task.task_definition),
