@@ -54,6 +54,8 @@ pub struct Aws {
     clocks: Clocks,
     definitions: Definitions,
     hosts: Hosts,
+    /// The environment variables that the cached definitions have.
+    variables: Vec<String>,
     cache_file: Option<CacheFile>,
     observer: Arc<dyn Observer>,
 }
@@ -67,7 +69,7 @@ impl Aws {
     ) -> Result<Self, StartError> {
         let clients = connect::connect(config).await?;
         let caller = Caller::new(observer.clone());
-        let ecs = Ecs::new(clients.ecs, caller.clone(), config.details);
+        let ecs = Ecs::new(clients.ecs, caller.clone(), config.details, &config.variables);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
         let (cache_file, restored) = match config.cache.clone() {
             Some(path) => {
@@ -76,10 +78,12 @@ impl Aws {
             }
             None => (None, Contents::default()),
         };
-        let Contents { task_definitions, container_instances } = restored;
+        let restored = restored.with_variables(&config.variables);
+        let Contents { variables, task_definitions, container_instances } = restored;
         Ok(Self {
             definitions: Definitions::new(ecs.clone(), task_definitions),
             hosts: Hosts::new(ecs.clone(), ec2, container_instances),
+            variables,
             cache_file,
             caller,
             ecs,
@@ -205,10 +209,14 @@ impl Aws {
     }
 
     async fn write_cache_file(&mut self) {
-        let (definitions, hosts) = (&self.definitions, &self.hosts);
+        let (definitions, hosts, variables) = (&self.definitions, &self.hosts, &self.variables);
         if let Some(file) = &mut self.cache_file {
             let generation = definitions.generation() + hosts.generation();
-            let contents = || Contents { task_definitions: definitions.known(), container_instances: hosts.known() };
+            let contents = || Contents {
+                variables: variables.clone(),
+                task_definitions: definitions.known(),
+                container_instances: hosts.known(),
+            };
             file.write(generation, contents).await;
         }
     }

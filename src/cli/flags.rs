@@ -126,6 +126,12 @@ pub const FLAGS: &[Flag] = &[
         "Add __meta_ecs_* labels to each target, for relabelling. Prometheus drops them afterwards.",
     ),
     flag(
+        "config.environment-labels",
+        Value::Switch,
+        "false",
+        "Where a container lacks one of these docker labels, use its environment variable of the same name.",
+    ),
+    flag(
         "config.describe-all",
         Value::Switch,
         "false",

@@ -20,7 +20,7 @@ impl LabelSource<'_> {
     /// Returns the labels in the original's order, without values that AWS did not give and empty docker labels.
     pub(super) fn labels(&self, rules: &Rules, strings: &mut Strings) -> impl Iterator<Item = (Shared, Shared)> {
         let (task, definition, container) = (self.task, self.plan.definition, self.plan.container_definition);
-        let docker = |name: &str| container.docker_label(name).filter(|value| !value.is_empty()).cloned();
+        let docker = |name: &str| container.label(name).filter(|value| !value.is_empty()).cloned();
         let path = self.endpoint.path.map(|path| strings.share(path)).or_else(|| docker(&rules.path_label));
         let labels = [
             ("task_arn", Some(task.arn.shared())),

@@ -51,7 +51,7 @@ impl<'a> Plan<'a> {
         let container_definition = definition.container(&container.name).ok_or(SkipReason::NotInTaskDefinition)?;
         let wanted = wanted(container_definition, &rules.ports)?;
         is_up(task, container)?;
-        let server_name = match container_definition.docker_label(&rules.server_name_label) {
+        let server_name = match container_definition.label(&rules.server_name_label) {
             Some(label) => server_name(label).map_err(|()| SkipReason::InvalidServerName(label.to_string()))?,
             None => None,
         };
@@ -117,14 +117,14 @@ enum Wanted<'a> {
 
 fn wanted<'a>(container: &'a ContainerDefinition, rule: &PortRule) -> Result<Wanted<'a>, SkipReason> {
     match rule {
-        PortRule::OnlyPublished => match container.docker_label(DYNAMIC_PORT_LABEL) {
+        PortRule::OnlyPublished => match container.label(DYNAMIC_PORT_LABEL) {
             Some(value) if &**value == "1" => Ok(Wanted::OnlyPublished),
             _ => Err(SkipReason::NoDynamicPortLabel),
         },
         PortRule::Label { name, filter } => {
-            let ports = container.docker_label(name).ok_or_else(|| SkipReason::NoPortLabel(name.clone()))?;
+            let ports = container.label(name).ok_or_else(|| SkipReason::NoPortLabel(name.clone()))?;
             let passes = filter.as_ref().is_none_or(|filter| {
-                let value = container.docker_label(&filter.name);
+                let value = container.label(&filter.name);
                 value.is_some_and(|value| filter.value.as_deref().is_none_or(|wanted| wanted == &**value))
             });
             if passes { Ok(Wanted::Listed(ports)) } else { Err(SkipReason::FilteredOut) }

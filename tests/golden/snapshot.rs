@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ecs_discovery::config::Clusters;
+use ecs_discovery::config::{AwsConfig, Clusters};
 use ecs_discovery::inventory::{
     Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, Instance,
     InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition, TaskDetails,
@@ -18,9 +18,9 @@ use serde_json::{Map, Value};
 use simaws::{Describe, World};
 
 /// Returns the snapshot of a refresh without failures, with the hosts of all container instances, needed or not.
-pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
+pub(crate) fn of(world: &World, config: &AwsConfig) -> Snapshot {
     let mut failures = Failures::default();
-    let clusters: Vec<ClusterRef> = match clusters {
+    let clusters: Vec<ClusterRef> = match &config.clusters {
         Clusters::Named(clusters) => clusters.clone(),
         Clusters::All => active(world).map(|cluster| world.cluster_arn(&cluster.name).as_str().into()).collect(),
     };
@@ -38,7 +38,7 @@ pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
         .iter()
         .flat_map(|cluster| cluster.tasks.iter().flatten())
         .filter_map(|task| if let Fetched::Known(task) = &task.task { Some(task.definition.clone()) } else { None })
-        .map(|arn| (arn.clone(), definition(&registered, arn.as_str())))
+        .map(|arn| (arn.clone(), definition(&registered, arn.as_str(), &config.variables)))
         .collect();
     let hosts = active(world).flat_map(|cluster| {
         cluster.container_instances.iter().map(|instance| {
@@ -168,22 +168,32 @@ fn ports(port: &Value, range: &Value) -> RangeInclusive<u16> {
     }
 }
 
-fn definition(registered: &HashMap<String, &simaws::TaskDefinition>, arn: &str) -> Fetched<Arc<TaskDefinition>> {
+fn definition(
+    registered: &HashMap<String, &simaws::TaskDefinition>,
+    arn: &str,
+    variables: &[String],
+) -> Fetched<Arc<TaskDefinition>> {
     let Some(known) = registered.get(arn) else { return Fetched::Gone(()) };
     Fetched::Known(Arc::new(TaskDefinition {
         family: known.family.as_str().into(),
         revision: i32::try_from(known.revision).unwrap(),
         network_mode: NetworkMode::from_aws(known.network_mode.as_deref()),
-        containers: known.container_definitions.iter().map(container_definition).collect(),
+        containers: known.container_definitions.iter().map(|one| container_definition(one, variables)).collect(),
     }))
 }
 
-fn container_definition(container: &simaws::ContainerDefinition) -> ContainerDefinition {
+fn container_definition(container: &simaws::ContainerDefinition, variables: &[String]) -> ContainerDefinition {
     let labels = container.docker_labels.iter();
+    let environment = container.environment.iter().map(|one| (one["name"].as_str(), one["value"].as_str()));
+    let kept = environment.filter_map(|(name, value)| Some((name?, value?)));
     ContainerDefinition {
         name: container.name.as_str().into(),
         image: container.image.as_deref().map(Into::into),
         docker_labels: labels.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+        variables: kept
+            .filter(|(name, _)| variables.iter().any(|wanted| wanted == name))
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
     }
 }
 

@@ -199,14 +199,18 @@ fn container_definition() -> impl Strategy<Value = ContainerDefinition> {
         option::weighted(0.3, text().prop_map(|text| ("OTHER", text))),
         option::weighted(0.5, select(&["1", "0"][..]).prop_map(|text| (DYNAMIC_PORT_LABEL, text.to_owned()))),
     );
-    (option::of(text()), labels).prop_map(|(image, (port, server, other, dynamic))| ContainerDefinition {
-        name: "".into(),
-        image: image.map(Into::into),
-        docker_labels: [port, server, other, dynamic]
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
+    let variable = option::weighted(0.2, (select(&["PORT", "SERVER", "OTHER"][..]), text()));
+    (option::of(text()), labels, variable).prop_map(|(image, (port, server, other, dynamic), variable)| {
+        ContainerDefinition {
+            name: "".into(),
+            image: image.map(Into::into),
+            docker_labels: [port, server, other, dynamic]
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            variables: variable.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        }
     })
 }
 

@@ -28,6 +28,8 @@ pub(in crate::aws) struct Ecs {
     client: Client,
     caller: Caller,
     details: Details,
+    /// The environment variables of containers to keep.
+    variables: Arc<[String]>,
     /// Strings that many tasks have in common.
     strings: Arc<Mutex<Strings>>,
 }
@@ -36,8 +38,9 @@ pub(in crate::aws) struct Ecs {
 pub(in crate::aws) type DescribedTasks = HashMap<TaskArn, Result<Fetched<Arc<Task>>, Failure>>;
 
 impl Ecs {
-    pub(in crate::aws) fn new(client: Client, caller: Caller, details: Details) -> Self {
-        Self { client, caller, details, strings: Arc::default() }
+    /// Returns a client that keeps these details, and these environment variables of containers.
+    pub(in crate::aws) fn new(client: Client, caller: Caller, details: Details, variables: &[String]) -> Self {
+        Self { client, caller, details, variables: variables.into(), strings: Arc::default() }
     }
 
     /// Drops interned strings of tasks that are no longer cached.
@@ -119,7 +122,7 @@ impl Ecs {
             }
             response => response?,
         };
-        let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire));
+        let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire, &self.variables));
         let missing = || errors::invalid_response(OPERATION, None, "the response has no task definition");
         definition.map(Some).ok_or_else(missing)
     }

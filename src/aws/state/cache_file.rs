@@ -25,10 +25,23 @@ const LONGEST_ERROR: usize = 200;
 /// The contents of the file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::aws) struct Contents {
+    /// The environment variables that were kept of the containers of task definitions.
+    #[serde(default)]
+    pub(in crate::aws) variables: Vec<String>,
     /// Revisions of task definitions.
     pub(in crate::aws) task_definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
     /// Host ids by container instance.
     pub(in crate::aws) container_instances: BTreeMap<ContainerInstanceArn, Shared>,
+}
+
+impl Contents {
+    /// Drops the task definitions if they were kept with other environment variables.
+    pub(in crate::aws) fn with_variables(self, variables: &[String]) -> Self {
+        if self.variables == variables {
+            return self;
+        }
+        Self { variables: variables.to_vec(), task_definitions: BTreeMap::new(), ..self }
+    }
 }
 
 #[derive(Serialize)]
@@ -174,6 +187,7 @@ mod tests {
             name: "app".into(),
             image: Some("app:1".into()),
             docker_labels: [("PROMETHEUS_EXPORTER_PORT".into(), "9102".into())].into(),
+            variables: [("PROMETHEUS_EXPORTER_PATH".into(), "/m".into())].into(),
         };
         let bare = ContainerDefinition { name: "bare".into(), ..ContainerDefinition::default() };
         let definition = |network_mode| {
@@ -181,6 +195,7 @@ mod tests {
             Arc::new(TaskDefinition { family: "web".into(), revision: 3, network_mode, containers })
         };
         Contents {
+            variables: vec!["PROMETHEUS_EXPORTER_PATH".into()],
             task_definitions: [
                 ("web:3".into(), definition(NetworkMode::Awsvpc)),
                 ("web:4".into(), definition(NetworkMode::Other("new".into()))),
@@ -194,6 +209,14 @@ mod tests {
     fn parses_what_it_renders() {
         assert_eq!(parse(&render(&contents())), Ok(contents()));
         assert_eq!(parse(&render(&Contents::default())), Ok(Contents::default()));
+    }
+
+    #[test]
+    fn definitions_with_other_variables_are_dropped() {
+        assert_eq!(contents().with_variables(&contents().variables), contents());
+        let dropped = contents().with_variables(&[]);
+        assert_eq!((dropped.variables.len(), dropped.task_definitions.len()), (0, 0));
+        assert_eq!(dropped.container_instances, contents().container_instances);
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn container_definition(container: &ContainerDefinition) -> Value {
     let labels = (!container.docker_labels.is_empty()).then_some(&container.docker_labels);
     let members = json!({
         "dockerLabels": labels,
+        "environment": some_if_any(&container.environment),
         "essential": true,
         "image": container.image,
         "name": container.name,
