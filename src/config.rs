@@ -58,6 +58,8 @@ pub struct AwsConfig {
     pub role: Option<Role>,
     /// Whether to keep the details that only [`Rules::meta_labels`] needs.
     pub details: Details,
+    /// The attribute of container instances that names their host; `None` to ask EC2 for all of them.
+    pub host_attribute: Option<String>,
     /// The environment variables of containers to keep, sorted; none unless variables may replace docker labels.
     pub variables: Vec<String>,
     /// Whether to describe every task at every refresh, including those that cannot have changed.

@@ -132,6 +132,12 @@ pub const FLAGS: &[Flag] = &[
         "Where a container lacks one of these docker labels, use its environment variable of the same name.",
     ),
     flag(
+        "config.host-attribute",
+        Value::Text("NAME"),
+        "ecs-discovery.host",
+        "Attribute of container instances that sets the host in bridge and host mode, instead of an address from EC2. Empty ignores attributes.",
+    ),
+    flag(
         "config.describe-all",
         Value::Switch,
         "false",

@@ -39,6 +39,7 @@ fn aws(matches: &ArgMatches, rules: &Rules, refresh: RefreshConfig, output: &Out
         clusters: clusters(text(matches, "config.cluster"))?,
         region: optional(matches, "config.region"),
         role: role(matches)?,
+        host_attribute: optional(matches, "config.host-attribute"),
         variables: variables(matches, rules),
         details: if switch(matches, "config.meta-labels") { Details::Kept } else { Details::Dropped },
         // Some meta labels change while a task runs: its health, its tags.

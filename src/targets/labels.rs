@@ -1,5 +1,6 @@
 //! The labels of a target, with the names and the order of the original program.
 
+use super::host::Host;
 use super::plan::{Endpoint, Plan};
 use crate::config::Rules;
 use crate::inventory::{ClusterRef, Container, Instance, Shared, Strings, Task};
@@ -12,6 +13,8 @@ pub(super) struct LabelSource<'a> {
     pub(super) container: &'a Container,
     pub(super) plan: &'a Plan<'a>,
     pub(super) endpoint: &'a Endpoint<'a>,
+    /// The host of the target.
+    pub(super) host: &'a Host,
     /// The EC2 instance at whose address the target is.
     pub(super) instance: Option<&'a Instance>,
 }

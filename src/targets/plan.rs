@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::host::{Host, server_name};
+use super::host::{self, Host};
 use super::port::{self, HostPort};
 use super::skip::{NoTarget, SkipReason};
 use crate::config::{DYNAMIC_PORT_LABEL, PortRule, Rules};
 use crate::inventory::{
-    Container, ContainerDefinition, ContainerInstanceArn, Fetched, Instance, NetworkMode, NoHost, Task, TaskDefinition,
-    TaskStatus,
+    Container, ContainerDefinition, ContainerInstanceArn, Fetched, HostAddress, Instance, NetworkMode, NoHost, Task,
+    TaskDefinition, TaskStatus,
 };
 
 /// What to scrape of a container.
@@ -28,7 +28,7 @@ pub(super) struct Plan<'a> {
 pub(super) enum At {
     /// At this host.
     Host(Host),
-    /// At the address of the EC2 instance that its task runs on.
+    /// At the address of the host that its task runs on.
     Instance,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Plan<'a> {
         let wanted = wanted(container_definition, &rules.ports)?;
         is_up(task, container)?;
         let server_name = match container_definition.label(&rules.server_name_label) {
-            Some(label) => server_name(label).map_err(|()| SkipReason::InvalidServerName(label.to_string()))?,
+            Some(label) => host::parse(label).map_err(|()| SkipReason::InvalidServerName(label.to_string()))?,
             None => None,
         };
         let at = At::new(server_name, task, container, &definition.network_mode)?;
@@ -92,14 +92,20 @@ impl At {
     pub(super) fn host<'a>(
         &self,
         task: &Task,
-        hosts: &'a HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+        hosts: &'a HashMap<ContainerInstanceArn, Fetched<HostAddress, NoHost>>,
     ) -> Result<(Host, Option<&'a Instance>), NoTarget> {
         let arn = match self {
             Self::Host(host) => return Ok((host.clone(), None)),
             Self::Instance => task.container_instance.as_ref(),
         };
         match hosts.get(arn.ok_or(NoTarget::Skipped(SkipReason::NoContainerInstance))?) {
-            Some(Fetched::Known(instance)) => Ok((Host::Address(instance.address), Some(instance))),
+            Some(Fetched::Known(HostAddress::Instance(instance))) => {
+                Ok((Host::Address(instance.address), Some(instance)))
+            }
+            Some(Fetched::Known(HostAddress::Attribute(value))) => match host::parse(value) {
+                Ok(Some(host)) => Ok((host, None)),
+                _ => Err(NoTarget::Skipped(SkipReason::InvalidHostAttribute(value.to_string()))),
+            },
             Some(Fetched::Unknown(failure)) => Err(NoTarget::Unknown(*failure)),
             Some(Fetched::Gone(reason)) => Err(NoTarget::Skipped(SkipReason::NoHostAddress(*reason))),
             None => Err(NoTarget::Skipped(SkipReason::NoHostAddress(NoHost::ContainerInstanceGone))),

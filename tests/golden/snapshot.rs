@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use ecs_discovery::config::{AwsConfig, Clusters};
 use ecs_discovery::inventory::{
-    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, Instance,
-    InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition, TaskDetails,
-    TaskStatus,
+    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, HostAddress,
+    Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition,
+    TaskDetails, TaskStatus,
 };
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
@@ -43,7 +43,10 @@ pub(crate) fn of(world: &World, config: &AwsConfig) -> Snapshot {
     let hosts = active(world).flat_map(|cluster| {
         cluster.container_instances.iter().map(|instance| {
             let arn = world.container_instance_arn(&cluster.name, &instance.id);
-            (arn.as_str().into(), host(world, instance).map_or_else(Fetched::Gone, Fetched::Known))
+            (
+                arn.as_str().into(),
+                host(world, instance, config.host_attribute.as_deref()).map_or_else(Fetched::Gone, Fetched::Known),
+            )
         })
     });
     Snapshot { clusters: Ok(clusters), definitions, hosts: hosts.collect(), failures }
@@ -197,16 +200,25 @@ fn container_definition(container: &simaws::ContainerDefinition, variables: &[St
     }
 }
 
-fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result<Instance, NoHost> {
+fn host(
+    world: &World,
+    container_instance: &simaws::ContainerInstance,
+    attribute: Option<&str>,
+) -> Result<HostAddress, NoHost> {
     let id = container_instance.ec2_instance_id.as_deref().filter(|_| container_instance.describe == Describe::Found);
     let id = id.ok_or(NoHost::ContainerInstanceGone)?;
+    let named = container_instance.attributes.iter().find(|one| one["name"].as_str() == attribute);
+    let value = named.and_then(|one| one["value"].as_str()).unwrap_or_default().trim();
+    if !value.is_empty() {
+        return Ok(HostAddress::Attribute(value.into()));
+    }
     if id.starts_with("mi-") {
         return Err(NoHost::External);
     }
     let instance = world.instances.iter().find(|instance| instance.instance_id == id).ok_or(NoHost::InstanceGone)?;
     let address = instance.private_ip_address.as_ref().or(instance.ipv6_address.as_ref()).ok_or(NoHost::NoAddress)?;
     let address = address.parse().expect("instances of golden worlds have valid addresses");
-    Ok(Instance { address, details: Some(Arc::new(instance_details(instance))) })
+    Ok(HostAddress::Instance(Instance { address, details: Some(Arc::new(instance_details(instance))) }))
 }
 
 /// Returns the data of an instance for meta labels.

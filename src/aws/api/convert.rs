@@ -10,8 +10,8 @@ use aws_sdk_ecs::types as wire;
 
 use crate::config::Details;
 use crate::inventory::{
-    Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Strings, Task, TaskDefinition,
-    TaskDefinitionArn, TaskDetails, TaskStatus,
+    Binding, Container, ContainerDefinition, ContainerInstance, Family, NetworkMode, Shared, Strings, Task,
+    TaskDefinition, TaskDefinitionArn, TaskDetails, TaskStatus,
 };
 
 /// Converts a task; `None` without an ARN or a task definition. `strings` interns what tasks have in common.
@@ -154,6 +154,13 @@ fn container_definition(wire: wire::ContainerDefinition, variables: &[String]) -
         docker_labels: labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         variables: kept.collect(),
     })
+}
+
+/// Converts a container instance; `None` without a host id. A blank attribute counts as absent.
+pub(super) fn container_instance(wire: &wire::ContainerInstance, attribute: Option<&str>) -> Option<ContainerInstance> {
+    let named = wire.attributes().iter().filter(|one| attribute == Some(one.name()));
+    let mut values = named.filter_map(|one| one.value()).map(str::trim).filter(|value| !value.is_empty());
+    Some(ContainerInstance { host_id: wire.ec2_instance_id()?.into(), host_attribute: values.next().map(Shared::from) })
 }
 
 fn shared(text: Option<String>) -> Option<Shared> {

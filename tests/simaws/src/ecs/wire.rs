@@ -49,6 +49,7 @@ fn container(world: &World, cluster: &str, task: &Task, container: &Container) -
 pub(super) fn container_instance(arn: String, instance: &ContainerInstance) -> Value {
     let members = json!({
         "agentConnected": true,
+        "attributes": some_if_any(&instance.attributes),
         "containerInstanceArn": arn,
         "ec2InstanceId": instance.ec2_instance_id,
         "status": "ACTIVE",
