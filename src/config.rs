@@ -1,5 +1,6 @@
 //! The settings of the program, typed: every value is parsed and validated.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,6 +58,10 @@ pub struct AwsConfig {
     pub role: Option<Role>,
     /// Whether to keep the details that only [`Rules::meta_labels`] needs.
     pub details: Details,
+    /// The attribute of container instances that names their host; `None` to ask EC2 for all of them.
+    pub host_attribute: Option<String>,
+    /// The environment variables of containers to keep, sorted; none unless variables may replace docker labels.
+    pub variables: Vec<String>,
     /// Whether to describe every task at every refresh, including those that cannot have changed.
     pub describe_all: bool,
     /// The time from the start of one refresh to the start of the next.
@@ -107,6 +112,20 @@ pub struct Rules {
     pub scheme_label: String,
     /// Whether to add `__meta_ecs_*` labels.
     pub meta_labels: bool,
+}
+
+impl Rules {
+    /// Returns the names of all docker labels that count, sorted.
+    pub fn label_names(&self) -> Vec<String> {
+        let of_ports = match &self.ports {
+            PortRule::Label { name, filter } => vec![name.as_str(), filter.as_ref().map_or("", |filter| &filter.name)],
+            PortRule::OnlyPublished => vec![DYNAMIC_PORT_LABEL],
+        };
+        let others = [&self.server_name_label, &self.job_name_label, &self.path_label, &self.scheme_label];
+        let names = of_ports.into_iter().chain(others.map(String::as_str)).filter(|name| !name.is_empty());
+        let names: BTreeSet<String> = names.map(String::from).collect();
+        names.into_iter().collect()
+    }
 }
 
 /// How to find the ports to scrape.

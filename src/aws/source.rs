@@ -15,7 +15,7 @@ use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
 use super::api::errors::SKIPPED;
 use super::connect::{self, StartError};
-use super::state::cache_file::{CacheFile, Contents};
+use super::state::cache_file::{CacheFile, Contents, LearnedWith};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
 use super::state::hosts::Hosts;
@@ -33,6 +33,9 @@ pub type NeedsInstance = Box<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Syn
 
 /// How long cache entries that no task needs are kept while not all tasks can be seen.
 const UNUSED_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// Within what time a changed attribute of a container instance takes effect.
+const ATTRIBUTES_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// The number of clusters that are scanned concurrently.
 const CONCURRENT_CLUSTERS: usize = 8;
@@ -54,6 +57,8 @@ pub struct Aws {
     clocks: Clocks,
     definitions: Definitions,
     hosts: Hosts,
+    /// The settings that decide what the caches hold.
+    learned_with: LearnedWith,
     cache_file: Option<CacheFile>,
     observer: Arc<dyn Observer>,
 }
@@ -67,7 +72,7 @@ impl Aws {
     ) -> Result<Self, StartError> {
         let clients = connect::connect(config).await?;
         let caller = Caller::new(observer.clone());
-        let ecs = Ecs::new(clients.ecs, caller.clone(), config.details);
+        let ecs = Ecs::new(clients.ecs, caller.clone(), config);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
         let (cache_file, restored) = match config.cache.clone() {
             Some(path) => {
@@ -76,10 +81,12 @@ impl Aws {
             }
             None => (None, Contents::default()),
         };
-        let Contents { task_definitions, container_instances } = restored;
+        let restored = restored.learned_with(&LearnedWith::from(config));
+        let Contents { learned_with, task_definitions, container_instances } = restored;
         Ok(Self {
             definitions: Definitions::new(ecs.clone(), task_definitions),
-            hosts: Hosts::new(ecs.clone(), ec2, container_instances),
+            hosts: Hosts::new(ecs.clone(), ec2, container_instances, attribute_ttl(config)),
+            learned_with,
             cache_file,
             caller,
             ecs,
@@ -205,10 +212,14 @@ impl Aws {
     }
 
     async fn write_cache_file(&mut self) {
-        let (definitions, hosts) = (&self.definitions, &self.hosts);
+        let (definitions, hosts, learned_with) = (&self.definitions, &self.hosts, &self.learned_with);
         if let Some(file) = &mut self.cache_file {
             let generation = definitions.generation() + hosts.generation();
-            let contents = || Contents { task_definitions: definitions.known(), container_instances: hosts.known() };
+            let contents = || Contents {
+                learned_with: learned_with.clone(),
+                task_definitions: definitions.known(),
+                container_instances: hosts.known(),
+            };
             file.write(generation, contents).await;
         }
     }
@@ -230,6 +241,12 @@ impl Source for Aws {
         self.clocks.end();
         snapshot
     }
+}
+
+/// Returns how long a container instance is cached, whose host attribute may change at any time: so that a refresh
+/// within [`ATTRIBUTES_WITHIN`] notices. It is cached permanently if the attribute does not count.
+fn attribute_ttl(config: &AwsConfig) -> Option<Duration> {
+    config.host_attribute.as_ref().map(|_| ATTRIBUTES_WITHIN.saturating_sub(config.interval))
 }
 
 /// Returns a task's definition if it is of use and can be described.

@@ -126,6 +126,18 @@ pub const FLAGS: &[Flag] = &[
         "Add __meta_ecs_* labels to each target, for relabelling. Prometheus drops them afterwards.",
     ),
     flag(
+        "config.environment-labels",
+        Value::Switch,
+        "false",
+        "Where a container lacks one of these docker labels, use its environment variable of the same name.",
+    ),
+    flag(
+        "config.host-attribute",
+        Value::Text("NAME"),
+        "ecs-discovery.host",
+        "Attribute of container instances that sets the host in bridge and host mode, instead of an address from EC2. Empty ignores attributes.",
+    ),
+    flag(
         "config.describe-all",
         Value::Switch,
         "false",

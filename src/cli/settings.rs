@@ -28,22 +28,30 @@ pub(super) fn config(matches: &ArgMatches) -> Result<Config, String> {
         interval: matches.get_one::<Duration>("config.scrape-interval").copied().unwrap_or_default(),
         limit: limit(matches.get_one::<i64>("config.scrape-times").copied().unwrap_or_default()),
     };
-    let aws = aws(matches, refresh, &output)?;
+    let rules = rules(matches)?;
+    let aws = aws(matches, &rules, refresh, &output)?;
     let max_stale = matches.get_one::<Duration>("config.max-stale").copied().filter(|limit| !limit.is_zero());
-    Ok(Config { aws, rules: rules(matches)?, output, refresh, max_stale, log: log(matches), web })
+    Ok(Config { aws, rules, output, refresh, max_stale, log: log(matches), web })
 }
 
-fn aws(matches: &ArgMatches, refresh: RefreshConfig, output: &Output) -> Result<AwsConfig, String> {
+fn aws(matches: &ArgMatches, rules: &Rules, refresh: RefreshConfig, output: &Output) -> Result<AwsConfig, String> {
     Ok(AwsConfig {
         clusters: clusters(text(matches, "config.cluster"))?,
         region: optional(matches, "config.region"),
         role: role(matches)?,
+        host_attribute: optional(matches, "config.host-attribute"),
+        variables: variables(matches, rules),
         details: if switch(matches, "config.meta-labels") { Details::Kept } else { Details::Dropped },
         // Some meta labels change while a task runs: its health, its tags.
         describe_all: switch(matches, "config.describe-all") || switch(matches, "config.meta-labels"),
         interval: refresh.interval,
         cache: cache(matches, output),
     })
+}
+
+/// Returns the names of the environment variables that may replace docker labels.
+fn variables(matches: &ArgMatches, rules: &Rules) -> Vec<String> {
+    if switch(matches, "config.environment-labels") { rules.label_names() } else { Vec::new() }
 }
 
 fn rules(matches: &ArgMatches) -> Result<Rules, String> {

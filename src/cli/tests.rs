@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::settings::{label_filter, output};
 use super::*;
 use crate::config::{
-    AwsConfig, Clusters, Details, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule, RefreshConfig, Role,
-    Rules,
+    AwsConfig, Clusters, DYNAMIC_PORT_LABEL, Details, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    RefreshConfig, Role, Rules,
 };
 use crate::file_sd::Format;
 
@@ -35,6 +35,8 @@ fn the_defaults_are_the_originals() {
             region: None,
             role: None,
             details: Details::Dropped,
+            host_attribute: Some("ecs-discovery.host".into()),
+            variables: vec![],
             describe_all: false,
             interval: Duration::from_secs(60),
             cache: Some(".ecs_file_sd.yml.cache".into()),
@@ -85,6 +87,8 @@ fn every_flag_takes_effect() {
         "-config.external-id=x",
         "-config.max-stale=1h",
         "-config.meta-labels",
+        "-config.environment-labels",
+        "-config.host-attribute=",
         "-web.listen-address=:10779",
         "-web.telemetry-path=/m",
         "-config.server-name-label=S",
@@ -104,6 +108,8 @@ fn every_flag_takes_effect() {
             region: Some("eu-west-1".into()),
             role: Some(Role { arn: "arn:aws:iam::1:role/r".into(), external_id: Some("x".into()) }),
             details: Details::Kept,
+            host_attribute: None,
+            variables: ["C", "J", "P", "S", "TEAM"].map(String::from).into(),
             describe_all: true,
             interval: Duration::from_secs(5400),
             cache: None,
@@ -121,6 +127,16 @@ fn every_flag_takes_effect() {
     assert!(web.flags.contains(&("config.external-id", "(set)".into())), "{:?}", web.flags);
     assert!(web.flags.contains(&("config.scrape-times", "0x10".into())), "{:?}", web.flags);
     assert_eq!(config.log, LogConfig { level: LogLevel::Debug, format: LogFormat::Json });
+}
+
+#[test]
+fn variables_have_the_names_of_labels_that_count() {
+    let variables = |more: &[&str]| accepted(&[&["-config.environment-labels"], more].concat()).aws.variables;
+    let ports = ["PROMETHEUS_EXPORTER_PORT", DYNAMIC_PORT_LABEL];
+    let named = |variables: &[String]| ports.map(|port| variables.iter().any(|variable| variable == port));
+    assert_eq!(named(&variables(&[])), [true, false]);
+    assert_eq!(named(&variables(&["-config.dynamic-port-detection"])), [false, true]);
+    assert_eq!(variables(&["-config.port-label=", "-config.job-name-label="]).len(), 3, "an empty name is no name");
 }
 
 #[test]

@@ -50,6 +50,8 @@ struct Container<'a> {
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    environment_labels: &'a [String],
 }
 
 /// Renders an explanation as a JSON document and a newline. Members that do not apply are absent.
@@ -74,6 +76,7 @@ fn container(row: &Row) -> Container<'_> {
         task_definition: &row.definition,
         container: &row.container,
         verdict: row.verdict.word(),
+        environment_labels: &row.variables,
         ..Container::default()
     };
     match &row.verdict {

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::failures::remedy;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{Clusters, FailureId, Fetched, Task};
+use crate::inventory::{Clusters, FailureId, Fetched, Task, TaskDefinition, TaskDefinitionArn};
 use crate::refresh::Refresh;
 use crate::targets::SkipReason;
 
@@ -24,6 +25,8 @@ pub struct Row {
     pub definition: String,
     /// The container's name; empty if the row is about the whole task.
     pub container: String,
+    /// The environment variables that count because the container lacks the docker labels of these names.
+    pub variables: Vec<String>,
 }
 
 /// Whether a container is a target, and why not.
@@ -98,9 +101,9 @@ impl Target {
 
 /// Returns the rows of a refresh, sorted.
 pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
-    let tasks = tasks(refresh, names);
+    let context = Context { tasks: tasks(refresh, names), definitions: &refresh.snapshot.definitions };
     let derived: HashSet<&TargetGroup> = refresh.derived.groups.iter().collect();
-    let row = |task: &str, container: Option<&str>, verdict| row(&tasks, task, container, verdict);
+    let row = |task: &str, container: Option<&str>, verdict| context.row(task, container, verdict);
     let targets = refresh.targets.iter().map(|group| {
         let label = |name| group.labels.get(name);
         let verdict = Verdict::Target(target(group, &derived));
@@ -143,16 +146,31 @@ fn tasks<'a>(refresh: &'a Refresh, names: &Clusters<'_>) -> Tasks<'a> {
     listed.collect()
 }
 
-fn row(tasks: &Tasks<'_>, task: &str, container: Option<&str>, verdict: Verdict) -> Row {
-    let (cluster, known) = tasks.get(task).copied().unwrap_or_default();
-    let group = known.and_then(|task| task.group.as_deref());
-    Row {
-        cluster: cluster.to_owned(),
-        group: group.unwrap_or_default().to_owned(),
-        verdict,
-        task: task.rsplit('/').next().unwrap_or(task).to_owned(),
-        definition: known.map(|task| task.definition.name().to_owned()).unwrap_or_default(),
-        container: container.unwrap_or_default().to_owned(),
+/// What is known of the tasks that rows are about.
+struct Context<'a> {
+    tasks: Tasks<'a>,
+    definitions: &'a HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
+}
+
+impl Context<'_> {
+    fn row(&self, task: &str, container: Option<&str>, verdict: Verdict) -> Row {
+        let (cluster, known) = self.tasks.get(task).copied().unwrap_or_default();
+        let group = known.and_then(|task| task.group.as_deref());
+        Row {
+            cluster: cluster.to_owned(),
+            group: group.unwrap_or_default().to_owned(),
+            verdict,
+            task: task.rsplit('/').next().unwrap_or(task).to_owned(),
+            definition: known.map(|task| task.definition.name().to_owned()).unwrap_or_default(),
+            container: container.unwrap_or_default().to_owned(),
+            variables: known.zip(container).map(|(task, name)| self.variables(task, name)).unwrap_or_default(),
+        }
+    }
+
+    fn variables(&self, task: &Task, container: &str) -> Vec<String> {
+        let Some(Fetched::Known(definition)) = self.definitions.get(&task.definition) else { return Vec::new() };
+        let container = definition.container(container);
+        container.iter().flat_map(|container| container.variables_in_use()).map(|name| name.to_string()).collect()
     }
 }
 

@@ -50,6 +50,9 @@ pub fn text(explanation: &Explanation, colour: Colour) -> String {
             let _ = write!(rest, "  {cell:width$}");
         }
         let _ = write!(rest, "  {}", row.verdict.details());
+        if !row.variables.is_empty() {
+            let _ = write!(rest, " (from the environment: {})", row.variables.join(", "));
+        }
         page.line("    ", colour_of(&row.verdict), &format!("{:13}", row.verdict.word()), &rest);
     }
     if !rows.is_empty() {

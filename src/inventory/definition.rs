@@ -35,13 +35,21 @@ pub struct ContainerDefinition {
     pub image: Option<Shared>,
     /// Its docker labels.
     pub docker_labels: BTreeMap<Shared, Shared>,
+    /// Those of its environment variables that may replace docker labels; all others are dropped at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<Shared, Shared>,
 }
 
 impl ContainerDefinition {
-    /// Returns the value of a docker label. An empty name never matches, so that an empty label flag turns the
-    /// feature off.
-    pub fn docker_label(&self, name: &str) -> Option<&Shared> {
-        self.docker_labels.get(name).filter(|_| !name.is_empty())
+    /// Returns the value of a docker label, or else of the kept environment variable of that name. An empty name never
+    /// matches, so that an empty label flag turns the feature off.
+    pub fn label(&self, name: &str) -> Option<&Shared> {
+        self.docker_labels.get(name).or_else(|| self.variables.get(name)).filter(|_| !name.is_empty())
+    }
+
+    /// Returns the names of the kept environment variables that stand in for a docker label.
+    pub fn variables_in_use(&self) -> impl Iterator<Item = &Shared> {
+        self.variables.keys().filter(|name| !self.docker_labels.contains_key(*name))
     }
 }
 

@@ -1,9 +1,30 @@
-//! The EC2 instances that tasks run on.
+//! The hosts that tasks run on: container instances, and the EC2 instances behind them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::strings::Shared;
+
+/// A container instance, ECS's record of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerInstance {
+    /// The host's id: `i-…`, or `mi-…` for ECS Anywhere.
+    pub host_id: Shared,
+    /// The value of its host attribute, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_attribute: Option<Shared>,
+}
+
+/// Where the containers on a container instance are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostAddress {
+    /// At the address of this EC2 instance.
+    Instance(Instance),
+    /// At the host that an attribute of the container instance names; not validated.
+    Attribute(Shared),
+}
 
 /// The EC2 instance behind a container instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

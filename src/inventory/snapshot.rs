@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::definition::TaskDefinition;
 use super::failure::{Failure, FailureId, Failures};
-use super::instance::{Instance, NoHost};
+use super::instance::{HostAddress, NoHost};
 use super::names::{ClusterRef, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
 use super::task::Task;
 
@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub clusters: Result<Vec<ClusterTasks>, FailureId>,
     /// The task definitions that the tasks name.
     pub definitions: HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
-    /// The EC2 instances behind the container instances that were asked for.
-    pub hosts: HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+    /// The addresses of the container instances that were asked for.
+    pub hosts: HashMap<ContainerInstanceArn, Fetched<HostAddress, NoHost>>,
     /// All failures of the refresh. A refresh with any failure is a failed refresh.
     pub failures: Failures,
 }

@@ -69,6 +69,8 @@ pub struct TaskDetails {
     pub health_status: Option<Shared>,
     pub platform_family: Option<Shared>,
     pub platform_version: Option<Shared>,
+    pub capacity_provider: Option<Shared>,
+    pub started_by: Option<Shared>,
     /// Its tags.
     pub tags: Vec<(Shared, Shared)>,
 }

@@ -1,4 +1,4 @@
-//! The host of a target: the server name docker label, or an IP address.
+//! The host of a target: the server name docker label, the host attribute, or an IP address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -34,9 +34,9 @@ impl fmt::Display for Host {
     }
 }
 
-/// Parses the server name docker label. Trailing slashes are cut off, as the original does, and an empty remainder means
-/// no server name. An invalid host is an error, since Prometheus would reject or misread the target.
-pub(super) fn server_name(label: &str) -> Result<Option<Host>, ()> {
+/// Parses the server name docker label, or the host attribute of a container instance. Trailing slashes are cut off, as the original does, and an empty remainder means
+/// no host. An invalid host is an error, since Prometheus would reject or misread the target.
+pub(super) fn parse(label: &str) -> Result<Option<Host>, ()> {
     let text = label.trim().trim_end_matches('/').trim_end();
     if text.is_empty() {
         return Ok(None);
@@ -100,17 +100,17 @@ mod tests {
             ("12345", Err(())),
             ("a\nb", Err(())),
         ] {
-            let parsed = server_name(label).map(|host| host.map(|host| host.to_string()));
+            let parsed = parse(label).map(|host| host.map(|host| host.to_string()));
             assert_eq!(parsed, expected.map(|host| host.map(String::from)), "{label:?}");
         }
-        assert_eq!(server_name(&"a".repeat(64)), Err(()));
-        assert_eq!(server_name(&vec!["a"; 128].join(".")), Err(()));
+        assert_eq!(parse(&"a".repeat(64)), Err(()));
+        assert_eq!(parse(&vec!["a"; 128].join(".")), Err(()));
     }
 
     proptest! {
         #[test]
         fn any_accepted_host_makes_a_valid_target(label: String) {
-            if let Ok(Some(host)) = server_name(&label) {
+            if let Ok(Some(host)) = parse(&label) {
                 let host = host.to_string();
                 let colons = host.matches(':').count();
                 prop_assert!(colons == 0 || host.starts_with('[') && host.ends_with(']'), "{}", host);
@@ -120,7 +120,7 @@ mod tests {
 
         #[test]
         fn accepts_every_ip_address(address: IpAddr) {
-            prop_assert_eq!(server_name(&address.to_string()), Ok(Some(Host::Address(address))));
+            prop_assert_eq!(parse(&address.to_string()), Ok(Some(Host::Address(address))));
         }
     }
 }

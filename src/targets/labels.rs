@@ -1,5 +1,6 @@
 //! The labels of a target, with the names and the order of the original program.
 
+use super::host::Host;
 use super::plan::{Endpoint, Plan};
 use crate::config::Rules;
 use crate::inventory::{ClusterRef, Container, Instance, Shared, Strings, Task};
@@ -12,6 +13,8 @@ pub(super) struct LabelSource<'a> {
     pub(super) container: &'a Container,
     pub(super) plan: &'a Plan<'a>,
     pub(super) endpoint: &'a Endpoint<'a>,
+    /// The host of the target.
+    pub(super) host: &'a Host,
     /// The EC2 instance at whose address the target is.
     pub(super) instance: Option<&'a Instance>,
 }
@@ -20,7 +23,7 @@ impl LabelSource<'_> {
     /// Returns the labels in the original's order, without values that AWS did not give and empty docker labels.
     pub(super) fn labels(&self, rules: &Rules, strings: &mut Strings) -> impl Iterator<Item = (Shared, Shared)> {
         let (task, definition, container) = (self.task, self.plan.definition, self.plan.container_definition);
-        let docker = |name: &str| container.docker_label(name).filter(|value| !value.is_empty()).cloned();
+        let docker = |name: &str| container.label(name).filter(|value| !value.is_empty()).cloned();
         let path = self.endpoint.path.map(|path| strings.share(path)).or_else(|| docker(&rules.path_label));
         let labels = [
             ("task_arn", Some(task.arn.shared())),

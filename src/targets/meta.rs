@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use super::host::Host;
 use super::labels::LabelSource;
-use super::plan::task_address;
+use super::plan::{At, task_address};
 use crate::inventory::{InstanceDetails, Shared, TaskDetails};
 
 /// The prefix of a service's name in a task's group.
@@ -25,9 +26,9 @@ pub(super) fn labels(source: &LabelSource<'_>) -> impl Iterator<Item = (String, 
         of_details(&mut meta, details);
     }
     of_container(&mut meta, source);
-    let address = match source.instance {
-        Some(instance) => Some(instance.address),
-        None => task_address(source.task, source.container),
+    let address = match (&source.plan.at, source.host) {
+        (At::Instance, Host::Address(address)) => Some(*address),
+        _ => task_address(source.task, source.container),
     };
     meta.put("ip_address", address.map(|address| address.to_string().into()));
     if let Some(details) = source.instance.and_then(|instance| instance.details.as_deref()) {
@@ -90,6 +91,8 @@ fn of_details(meta: &mut Meta, details: &TaskDetails) {
     meta.put("health_status", details.health_status.clone());
     meta.put("platform_family", details.platform_family.clone());
     meta.put("platform_version", details.platform_version.clone());
+    meta.put("capacity_provider", details.capacity_provider.clone());
+    meta.put("started_by", details.started_by.clone());
     meta.put_all("tag_task_", details.tags.iter().map(|(key, value)| (key, value)));
 }
 

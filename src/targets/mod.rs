@@ -149,7 +149,7 @@ impl<'a> Derivation<'a> {
         let (host, instance) = plan.at.host(task, &self.snapshot.hosts)?;
         let port = endpoint.port.at(host.family());
         let port = port.ok_or(NoTarget::Skipped(SkipReason::PortNotPublished(endpoint.container_port)))?;
-        let source = LabelSource { cluster, task, container, plan, endpoint, instance };
+        let source = LabelSource { cluster, task, container, plan, endpoint, host: &host, instance };
         let mut labels: Vec<_> = source.labels(self.rules, &mut self.strings).collect();
         if self.rules.meta_labels {
             labels.extend(meta::labels(&source).map(|(name, value)| (self.strings.share(&name), value)));

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::host::{Host, server_name};
+use super::host::{self, Host};
 use super::port::{self, HostPort};
 use super::skip::{NoTarget, SkipReason};
 use crate::config::{DYNAMIC_PORT_LABEL, PortRule, Rules};
 use crate::inventory::{
-    Container, ContainerDefinition, ContainerInstanceArn, Fetched, Instance, NetworkMode, NoHost, Task, TaskDefinition,
-    TaskStatus,
+    Container, ContainerDefinition, ContainerInstanceArn, Fetched, HostAddress, Instance, NetworkMode, NoHost, Task,
+    TaskDefinition, TaskStatus,
 };
 
 /// What to scrape of a container.
@@ -28,7 +28,7 @@ pub(super) struct Plan<'a> {
 pub(super) enum At {
     /// At this host.
     Host(Host),
-    /// At the address of the EC2 instance that its task runs on.
+    /// At the address of the host that its task runs on.
     Instance,
 }
 
@@ -51,8 +51,8 @@ impl<'a> Plan<'a> {
         let container_definition = definition.container(&container.name).ok_or(SkipReason::NotInTaskDefinition)?;
         let wanted = wanted(container_definition, &rules.ports)?;
         is_up(task, container)?;
-        let server_name = match container_definition.docker_label(&rules.server_name_label) {
-            Some(label) => server_name(label).map_err(|()| SkipReason::InvalidServerName(label.to_string()))?,
+        let server_name = match container_definition.label(&rules.server_name_label) {
+            Some(label) => host::parse(label).map_err(|()| SkipReason::InvalidServerName(label.to_string()))?,
             None => None,
         };
         let at = At::new(server_name, task, container, &definition.network_mode)?;
@@ -92,14 +92,20 @@ impl At {
     pub(super) fn host<'a>(
         &self,
         task: &Task,
-        hosts: &'a HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>>,
+        hosts: &'a HashMap<ContainerInstanceArn, Fetched<HostAddress, NoHost>>,
     ) -> Result<(Host, Option<&'a Instance>), NoTarget> {
         let arn = match self {
             Self::Host(host) => return Ok((host.clone(), None)),
             Self::Instance => task.container_instance.as_ref(),
         };
         match hosts.get(arn.ok_or(NoTarget::Skipped(SkipReason::NoContainerInstance))?) {
-            Some(Fetched::Known(instance)) => Ok((Host::Address(instance.address), Some(instance))),
+            Some(Fetched::Known(HostAddress::Instance(instance))) => {
+                Ok((Host::Address(instance.address), Some(instance)))
+            }
+            Some(Fetched::Known(HostAddress::Attribute(value))) => match host::parse(value) {
+                Ok(Some(host)) => Ok((host, None)),
+                _ => Err(NoTarget::Skipped(SkipReason::InvalidHostAttribute(value.to_string()))),
+            },
             Some(Fetched::Unknown(failure)) => Err(NoTarget::Unknown(*failure)),
             Some(Fetched::Gone(reason)) => Err(NoTarget::Skipped(SkipReason::NoHostAddress(*reason))),
             None => Err(NoTarget::Skipped(SkipReason::NoHostAddress(NoHost::ContainerInstanceGone))),
@@ -117,14 +123,14 @@ enum Wanted<'a> {
 
 fn wanted<'a>(container: &'a ContainerDefinition, rule: &PortRule) -> Result<Wanted<'a>, SkipReason> {
     match rule {
-        PortRule::OnlyPublished => match container.docker_label(DYNAMIC_PORT_LABEL) {
+        PortRule::OnlyPublished => match container.label(DYNAMIC_PORT_LABEL) {
             Some(value) if &**value == "1" => Ok(Wanted::OnlyPublished),
             _ => Err(SkipReason::NoDynamicPortLabel),
         },
         PortRule::Label { name, filter } => {
-            let ports = container.docker_label(name).ok_or_else(|| SkipReason::NoPortLabel(name.clone()))?;
+            let ports = container.label(name).ok_or_else(|| SkipReason::NoPortLabel(name.clone()))?;
             let passes = filter.as_ref().is_none_or(|filter| {
-                let value = container.docker_label(&filter.name);
+                let value = container.label(&filter.name);
                 value.is_some_and(|value| filter.value.as_deref().is_none_or(|wanted| wanted == &**value))
             });
             if passes { Ok(Wanted::Listed(ports)) } else { Err(SkipReason::FilteredOut) }

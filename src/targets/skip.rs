@@ -37,6 +37,8 @@ pub enum SkipReason {
     InvalidPort(String),
     /// The server name docker label is not a valid host.
     InvalidServerName(String),
+    /// The host attribute of the container instance is not a valid host.
+    InvalidHostAttribute(String),
     /// The port is not published on the host over TCP in the host's address family.
     PortNotPublished(u16),
     /// Dynamic port detection found this number of published ports instead of one.
@@ -69,12 +71,13 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// All values of [`code`](Self::code).
-    pub const CODES: [&'static str; 22] = [
+    pub const CODES: [&'static str; 23] = [
         "no_port_label",
         "no_dynamic_port_label",
         "filtered_out",
         "invalid_port",
         "invalid_server_name",
+        "invalid_host_attribute",
         "port_not_published",
         "not_one_published_port",
         "task_not_up",
@@ -102,6 +105,7 @@ impl SkipReason {
             Self::FilteredOut => "filtered_out",
             Self::InvalidPort(_) => "invalid_port",
             Self::InvalidServerName(_) => "invalid_server_name",
+            Self::InvalidHostAttribute(_) => "invalid_host_attribute",
             Self::PortNotPublished(_) => "port_not_published",
             Self::NotOnePublishedPort(_) => "not_one_published_port",
             Self::TaskNotUp(_) => "task_not_up",
@@ -129,6 +133,7 @@ impl SkipReason {
             self,
             Self::InvalidPort(_)
                 | Self::InvalidServerName(_)
+                | Self::InvalidHostAttribute(_)
                 | Self::PortNotPublished(_)
                 | Self::NotOnePublishedPort(_)
                 | Self::TaskDefinitionGone
@@ -146,6 +151,9 @@ impl SkipReason {
             Self::FilteredOut => "to scrape it, add the docker label of -config.filter-label, or change the flag",
             Self::InvalidPort(_) => "use PORT[/PATH] or a comma-separated list of these, with ports from 1 to 65535",
             Self::InvalidServerName(_) => "use a host name or an IP address, without scheme, port or path",
+            Self::InvalidHostAttribute(_) => {
+                "set the attribute of -config.host-attribute to a host name or an IP address, without scheme, port or path"
+            }
             Self::PortNotPublished(_) => "add the port to the container's portMappings, with protocol tcp",
             Self::NotOnePublishedPort(_) => "publish exactly one TCP port, or use the port docker label",
             Self::TaskNotUp(_) | Self::NoTaskAddress => "wait until the task is running",
@@ -156,7 +164,8 @@ impl SkipReason {
             Self::UnknownNetworkMode(_) => "use the network mode awsvpc, bridge or host, or update ecs-discovery",
             Self::NoContainerInstance => "use the network mode awsvpc, or set the server name docker label",
             Self::NoHostAddress(NoHost::External) => {
-                "set the server name docker label: EC2 does not know ECS Anywhere hosts"
+                "set the attribute ecs-discovery.host (-config.host-attribute) of the container instance to its address, \
+                 or set the server name docker label"
             }
             Self::NoHostAddress(_) => "nothing to do if the instance is being replaced; otherwise check its ECS agent",
         }
@@ -171,6 +180,7 @@ impl fmt::Display for SkipReason {
             Self::FilteredOut => write!(f, "excluded by -config.filter-label"),
             Self::InvalidPort(text) => write!(f, "invalid port {text:?}"),
             Self::InvalidServerName(text) => write!(f, "invalid server name {text:?}"),
+            Self::InvalidHostAttribute(text) => write!(f, "invalid host attribute {text:?} of the container instance"),
             Self::PortNotPublished(port) => write!(f, "port {port} is not published on the host"),
             Self::NotOnePublishedPort(ports) => write!(f, "{ports} published ports instead of 1"),
             Self::TaskNotUp(status) => write!(f, "task has not started yet ({})", status.as_str()),
@@ -212,6 +222,7 @@ mod tests {
             FilteredOut,
             InvalidPort("x".into()),
             InvalidServerName("x".into()),
+            InvalidHostAttribute("x".into()),
             PortNotPublished(9102),
             NotOnePublishedPort(2),
             TaskNotUp(TaskStatus::Pending),

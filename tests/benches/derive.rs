@@ -10,7 +10,7 @@ mod world;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ecs_discovery::cli::{self, Parsed};
-use ecs_discovery::config::{Clusters, Rules};
+use ecs_discovery::config::Config;
 use ecs_discovery::file_sd::{Format, parse, render};
 use ecs_discovery::targets::derive;
 use world::Shape;
@@ -26,8 +26,8 @@ fn main() {
 }
 
 fn measure(criterion: &mut Criterion, tasks: usize) {
-    let rules = default_rules();
-    let snapshot = snapshot::of(&world::of(Shape::usual(tasks)), &Clusters::All);
+    let Config { aws, rules, .. } = default_config();
+    let snapshot = snapshot::of(&world::of(Shape::usual(tasks)), &aws);
     let derived = derive(&snapshot, &rules);
     assert_eq!(derived.groups.len(), tasks, "each task has a target");
     let file = render(&derived.groups, Format::Yaml);
@@ -47,10 +47,10 @@ fn measure(criterion: &mut Criterion, tasks: usize) {
     group.finish();
 }
 
-/// Returns the default rules.
-fn default_rules() -> Rules {
+/// Returns the configuration without flags.
+fn default_config() -> Config {
     let Ok(Parsed::Run(config)) = cli::parse([], |_| None) else {
         panic!("no flag is required");
     };
-    config.rules
+    *config
 }

@@ -20,6 +20,7 @@ pub(crate) fn skip_reasons() -> Vec<SkipReason> {
         FilteredOut,
         InvalidPort("metrics".into()),
         InvalidServerName("https://x".into()),
+        InvalidHostAttribute("https://x".into()),
         PortNotPublished(9102),
         NotOnePublishedPort(2),
         TaskNotUp(TaskStatus::Pending),

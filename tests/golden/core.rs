@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn check(world: &World, report: &mut Report) {
     let config = config(world);
-    let snapshot = snapshot::of(&world.aws, &config.aws.clusters);
+    let snapshot = snapshot::of(&world.aws, &config.aws);
     let derived = derive(&snapshot, &config.rules);
     assert_eq!(derived.unknown, [], "no AWS call fails in a golden world");
 

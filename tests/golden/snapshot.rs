@@ -8,19 +8,19 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ecs_discovery::config::Clusters;
+use ecs_discovery::config::{AwsConfig, Clusters};
 use ecs_discovery::inventory::{
-    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, Instance,
-    InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition, TaskDetails,
-    TaskStatus,
+    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, HostAddress,
+    Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition,
+    TaskDetails, TaskStatus,
 };
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
 
 /// Returns the snapshot of a refresh without failures, with the hosts of all container instances, needed or not.
-pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
+pub(crate) fn of(world: &World, config: &AwsConfig) -> Snapshot {
     let mut failures = Failures::default();
-    let clusters: Vec<ClusterRef> = match clusters {
+    let clusters: Vec<ClusterRef> = match &config.clusters {
         Clusters::Named(clusters) => clusters.clone(),
         Clusters::All => active(world).map(|cluster| world.cluster_arn(&cluster.name).as_str().into()).collect(),
     };
@@ -38,12 +38,15 @@ pub(crate) fn of(world: &World, clusters: &Clusters) -> Snapshot {
         .iter()
         .flat_map(|cluster| cluster.tasks.iter().flatten())
         .filter_map(|task| if let Fetched::Known(task) = &task.task { Some(task.definition.clone()) } else { None })
-        .map(|arn| (arn.clone(), definition(&registered, arn.as_str())))
+        .map(|arn| (arn.clone(), definition(&registered, arn.as_str(), &config.variables)))
         .collect();
     let hosts = active(world).flat_map(|cluster| {
         cluster.container_instances.iter().map(|instance| {
             let arn = world.container_instance_arn(&cluster.name, &instance.id);
-            (arn.as_str().into(), host(world, instance).map_or_else(Fetched::Gone, Fetched::Known))
+            (
+                arn.as_str().into(),
+                host(world, instance, config.host_attribute.as_deref()).map_or_else(Fetched::Gone, Fetched::Known),
+            )
         })
     });
     Snapshot { clusters: Ok(clusters), definitions, hosts: hosts.collect(), failures }
@@ -117,6 +120,8 @@ fn task_details(task: &simaws::Task) -> TaskDetails {
         health_status: shared(&task.health_status),
         platform_family: shared(&task.platform_family),
         platform_version: shared(&task.platform_version),
+        capacity_provider: shared(&task.capacity_provider_name),
+        started_by: shared(&task.started_by),
         tags: tags.filter_map(|tag| Some((tag["key"].as_str()?.into(), tag["value"].as_str()?.into()))).collect(),
     }
 }
@@ -166,35 +171,54 @@ fn ports(port: &Value, range: &Value) -> RangeInclusive<u16> {
     }
 }
 
-fn definition(registered: &HashMap<String, &simaws::TaskDefinition>, arn: &str) -> Fetched<Arc<TaskDefinition>> {
+fn definition(
+    registered: &HashMap<String, &simaws::TaskDefinition>,
+    arn: &str,
+    variables: &[String],
+) -> Fetched<Arc<TaskDefinition>> {
     let Some(known) = registered.get(arn) else { return Fetched::Gone(()) };
     Fetched::Known(Arc::new(TaskDefinition {
         family: known.family.as_str().into(),
         revision: i32::try_from(known.revision).unwrap(),
         network_mode: NetworkMode::from_aws(known.network_mode.as_deref()),
-        containers: known.container_definitions.iter().map(container_definition).collect(),
+        containers: known.container_definitions.iter().map(|one| container_definition(one, variables)).collect(),
     }))
 }
 
-fn container_definition(container: &simaws::ContainerDefinition) -> ContainerDefinition {
+fn container_definition(container: &simaws::ContainerDefinition, variables: &[String]) -> ContainerDefinition {
     let labels = container.docker_labels.iter();
+    let environment = container.environment.iter().map(|one| (one["name"].as_str(), one["value"].as_str()));
+    let kept = environment.filter_map(|(name, value)| Some((name?, value?)));
     ContainerDefinition {
         name: container.name.as_str().into(),
         image: container.image.as_deref().map(Into::into),
         docker_labels: labels.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+        variables: kept
+            .filter(|(name, _)| variables.iter().any(|wanted| wanted == name))
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
     }
 }
 
-fn host(world: &World, container_instance: &simaws::ContainerInstance) -> Result<Instance, NoHost> {
+fn host(
+    world: &World,
+    container_instance: &simaws::ContainerInstance,
+    attribute: Option<&str>,
+) -> Result<HostAddress, NoHost> {
     let id = container_instance.ec2_instance_id.as_deref().filter(|_| container_instance.describe == Describe::Found);
     let id = id.ok_or(NoHost::ContainerInstanceGone)?;
+    let named = container_instance.attributes.iter().find(|one| one["name"].as_str() == attribute);
+    let value = named.and_then(|one| one["value"].as_str()).unwrap_or_default().trim();
+    if !value.is_empty() {
+        return Ok(HostAddress::Attribute(value.into()));
+    }
     if id.starts_with("mi-") {
         return Err(NoHost::External);
     }
     let instance = world.instances.iter().find(|instance| instance.instance_id == id).ok_or(NoHost::InstanceGone)?;
     let address = instance.private_ip_address.as_ref().or(instance.ipv6_address.as_ref()).ok_or(NoHost::NoAddress)?;
     let address = address.parse().expect("instances of golden worlds have valid addresses");
-    Ok(Instance { address, details: Some(Arc::new(instance_details(instance))) })
+    Ok(HostAddress::Instance(Instance { address, details: Some(Arc::new(instance_details(instance))) }))
 }
 
 /// Returns the data of an instance for meta labels.

@@ -74,12 +74,12 @@ fn disabled_cache_is_neither_written_nor_read() {
 
 #[test]
 fn invalid_cache_is_ignored_with_one_warning_and_replaced() {
-    let version_2 = r#"{"format":"ecs-discovery cache","version":2,"something":"else"}"#;
+    let version_1 = r#"{"format":"ecs-discovery cache","version":1,"something":"else"}"#;
     let cases = [
         ("\u{0}\u{1}", "expected value"),
-        ("{\"format\":\"ecs-discovery cache\",\"version\":1,\"task_def", "EOF while parsing"),
+        ("{\"format\":\"ecs-discovery cache\",\"version\":2,\"task_def", "EOF while parsing"),
         (r#"{"format":"another","version":1}"#, "not a cache file of ecs-discovery"),
-        (version_2, "version 2 is not supported, only 1"),
+        (version_1, "version 1 is not supported, only 2"),
     ];
     run_concurrently(&cases, |(contents, why)| {
         let mut scene = once();

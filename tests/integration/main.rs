@@ -21,6 +21,7 @@
 //! | [`panics`] | a panic costs one refresh and no target |
 //! | [`explain`] | `-explain` |
 //! | [`environment`] | flags as environment variables, the external id of a role |
+//! | [`environment_labels`] | environment variables in place of docker labels |
 //! | [`harness`], [`fixtures`] | the test harness; the worlds |
 //!
 //! No test sleeps: each waits for a condition, with a deadline.
@@ -39,6 +40,7 @@ mod credentials;
 #[path = "../golden/diff.rs"]
 mod diff;
 mod environment;
+mod environment_labels;
 mod explain;
 mod faults;
 mod fixtures;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ecs_discovery::config::{DYNAMIC_PORT_LABEL, LabelFilter, PortRule, Rules};
 use ecs_discovery::inventory::{
-    Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, Instance,
+    Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, HostAddress,
     ListedTask, NetworkMode, NoHost, Operation, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
 };
 use proptest::collection::{btree_map, vec};
@@ -50,7 +50,7 @@ const INSTANCES: [&str; 2] = ["container-instance/c0/1", "container-instance/c0/
 /// Generates snapshots. What tasks refer to may be missing, unlike in a real refresh.
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let definitions = vec(fetched(definition().prop_map(Arc::new), Just(())), 2..=DEFINITIONS.len());
-    let hosts = vec(fetched(any::<IpAddr>().prop_map(Instance::from), no_host()), 1..=INSTANCES.len());
+    let hosts = vec(fetched(host(), no_host()), 1..=INSTANCES.len());
     let clusters = vec(cluster(), 0..4);
     (clusters, definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
         |(clusters, definitions, hosts, failure)| Snapshot {
@@ -97,6 +97,13 @@ fn definition_arn() -> impl Strategy<Value = String> {
 
 fn instance_arn() -> impl Strategy<Value = String> {
     select(&INSTANCES[..]).prop_map(arn)
+}
+
+fn host() -> impl Strategy<Value = HostAddress> {
+    prop_oneof![
+        4 => any::<IpAddr>().prop_map(|address| HostAddress::Instance(address.into())),
+        1 => text().prop_map(|text| HostAddress::Attribute(text.into())),
+    ]
 }
 
 fn no_host() -> impl Strategy<Value = NoHost> {
@@ -199,14 +206,18 @@ fn container_definition() -> impl Strategy<Value = ContainerDefinition> {
         option::weighted(0.3, text().prop_map(|text| ("OTHER", text))),
         option::weighted(0.5, select(&["1", "0"][..]).prop_map(|text| (DYNAMIC_PORT_LABEL, text.to_owned()))),
     );
-    (option::of(text()), labels).prop_map(|(image, (port, server, other, dynamic))| ContainerDefinition {
-        name: "".into(),
-        image: image.map(Into::into),
-        docker_labels: [port, server, other, dynamic]
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
+    let variable = option::weighted(0.2, (select(&["PORT", "SERVER", "OTHER"][..]), text()));
+    (option::of(text()), labels, variable).prop_map(|(image, (port, server, other, dynamic), variable)| {
+        ContainerDefinition {
+            name: "".into(),
+            image: image.map(Into::into),
+            docker_labels: [port, server, other, dynamic]
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            variables: variable.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        }
     })
 }
 

@@ -10,8 +10,8 @@ use aws_sdk_ecs::types as wire;
 
 use crate::config::Details;
 use crate::inventory::{
-    Binding, Container, ContainerDefinition, Family, NetworkMode, Shared, Strings, Task, TaskDefinition,
-    TaskDefinitionArn, TaskDetails, TaskStatus,
+    Binding, Container, ContainerDefinition, ContainerInstance, Family, NetworkMode, Shared, Strings, Task,
+    TaskDefinition, TaskDefinitionArn, TaskDetails, TaskStatus,
 };
 
 /// Converts a task; `None` without an ARN or a task definition. `strings` interns what tasks have in common.
@@ -44,6 +44,8 @@ fn task_details(wire: &wire::Task, strings: &mut Strings) -> TaskDetails {
         health_status: share(wire.health_status.as_ref().map(wire::HealthStatus::as_str)),
         platform_family: share(wire.platform_family()),
         platform_version: share(wire.platform_version()),
+        capacity_provider: share(wire.capacity_provider_name()),
+        started_by: share(wire.started_by()),
         tags: wire.tags().iter().filter_map(|tag| Some((share(tag.key())?, share(tag.value())?))).collect(),
     }
 }
@@ -117,7 +119,13 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 
 /// Converts a task definition; `None` if neither it nor its ARN (`…:task-definition/FAMILY:REVISION`) has a
 /// revision.
-pub(super) fn definition(arn: &TaskDefinitionArn, wire: wire::TaskDefinition) -> Option<TaskDefinition> {
+///
+/// Of the containers' environment variables, only those with one of the names in `variables` are kept.
+pub(super) fn definition(
+    arn: &TaskDefinitionArn,
+    wire: wire::TaskDefinition,
+    variables: &[String],
+) -> Option<TaskDefinition> {
     let (_, name) = arn.as_str().rsplit_once('/').unwrap_or(("", arn.as_str()));
     let (family, revision) = name.rsplit_once(':').unwrap_or((name, ""));
     let revision = Some(wire.revision).filter(|revision| *revision != 0).or_else(|| revision.parse().ok());
@@ -125,17 +133,34 @@ pub(super) fn definition(arn: &TaskDefinitionArn, wire: wire::TaskDefinition) ->
         family: shared(wire.family).unwrap_or_else(|| family.into()),
         revision: revision?,
         network_mode: NetworkMode::from_aws(wire.network_mode.as_ref().map(wire::NetworkMode::as_str)),
-        containers: wire.container_definitions?.into_iter().filter_map(container_definition).collect(),
+        containers: wire
+            .container_definitions?
+            .into_iter()
+            .filter_map(|container| container_definition(container, variables))
+            .collect(),
     })
 }
 
-fn container_definition(wire: wire::ContainerDefinition) -> Option<ContainerDefinition> {
+fn container_definition(wire: wire::ContainerDefinition, variables: &[String]) -> Option<ContainerDefinition> {
     let labels = wire.docker_labels.unwrap_or_default();
+    // Variables may hold passwords: what is not asked for by name is dropped here and copied nowhere.
+    let kept = wire.environment.unwrap_or_default().into_iter().filter_map(|variable| {
+        let name = variable.name.filter(|name| variables.contains(name))?;
+        Some((name.into(), variable.value?.into()))
+    });
     Some(ContainerDefinition {
         name: shared(wire.name)?,
         image: shared(wire.image),
         docker_labels: labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        variables: kept.collect(),
     })
+}
+
+/// Converts a container instance; `None` without a host id. A blank attribute counts as absent.
+pub(super) fn container_instance(wire: &wire::ContainerInstance, attribute: Option<&str>) -> Option<ContainerInstance> {
+    let named = wire.attributes().iter().filter(|one| attribute == Some(one.name()));
+    let mut values = named.filter_map(|one| one.value()).map(str::trim).filter(|value| !value.is_empty());
+    Some(ContainerInstance { host_id: wire.ec2_instance_id()?.into(), host_attribute: values.next().map(Shared::from) })
 }
 
 fn shared(text: Option<String>) -> Option<Shared> {
@@ -202,10 +227,31 @@ mod tests {
     fn takes_family_and_revision_from_the_arn_if_absent() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3".into();
         let wire = || wire::TaskDefinition::builder().set_container_definitions(Some(vec![]));
-        let read = definition(&arn, wire().build()).unwrap();
+        let read = definition(&arn, wire().build(), &[]).unwrap();
         assert_eq!((&*read.family, read.revision, read.network_mode), ("web", 3, NetworkMode::Bridge));
-        assert_eq!(definition(&"web".into(), wire().build()), None);
-        assert_eq!(definition(&arn, wire::TaskDefinition::builder().build()), None);
+        assert_eq!(definition(&"web".into(), wire().build(), &[]), None);
+        assert_eq!(definition(&arn, wire::TaskDefinition::builder().build(), &[]), None);
+    }
+
+    #[test]
+    fn keeps_only_the_wanted_variables_and_no_secret() {
+        let variable = |name: &str, value: &str| wire::KeyValuePair::builder().name(name).value(value).build();
+        let secret = wire::Secret::builder().name("PORT").value_from("arn:secret").build().unwrap();
+        let container = wire::ContainerDefinition::builder()
+            .name("app")
+            .environment(variable("PASSWORD", "hunter2"))
+            .environment(variable("PORT", "9102"))
+            .environment(variable("PORT", "9103"))
+            .environment(wire::KeyValuePair::builder().name("PATH").build())
+            .secrets(secret);
+        let names = ["PATH", "PORT"].map(String::from);
+        let kept = container_definition(container.clone().build(), &names).unwrap().variables;
+        assert_eq!(
+            kept,
+            [("PORT".into(), "9103".into())].into(),
+            "the last of a repeated variable counts, as in Docker"
+        );
+        assert_eq!(container_definition(container.build(), &[]).unwrap().variables, Default::default());
     }
 
     #[test]

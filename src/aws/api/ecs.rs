@@ -10,10 +10,10 @@ use super::call::Caller;
 use super::convert;
 use super::errors;
 use super::pages::{Page, all_pages, each_page};
-use crate::config::Details;
+use crate::config::{AwsConfig, Details};
 use crate::inventory::{
-    ClusterRef, ContainerInstanceArn, Failure, Fetched, Operation, Shared, Strings, Task, TaskArn, TaskDefinition,
-    TaskDefinitionArn,
+    ClusterRef, ContainerInstance, ContainerInstanceArn, Failure, Fetched, Operation, Shared, Strings, Task, TaskArn,
+    TaskDefinition, TaskDefinitionArn,
 };
 
 /// DescribeTasks and DescribeContainerInstances take up to 100 ids, and never an empty list.
@@ -28,6 +28,10 @@ pub(in crate::aws) struct Ecs {
     client: Client,
     caller: Caller,
     details: Details,
+    /// The environment variables of containers to keep.
+    variables: Arc<[String]>,
+    /// The attribute of container instances to keep.
+    host_attribute: Option<Shared>,
     /// Strings that many tasks have in common.
     strings: Arc<Mutex<Strings>>,
 }
@@ -36,8 +40,16 @@ pub(in crate::aws) struct Ecs {
 pub(in crate::aws) type DescribedTasks = HashMap<TaskArn, Result<Fetched<Arc<Task>>, Failure>>;
 
 impl Ecs {
-    pub(in crate::aws) fn new(client: Client, caller: Caller, details: Details) -> Self {
-        Self { client, caller, details, strings: Arc::default() }
+    /// Returns a client that keeps what the configuration asks for.
+    pub(in crate::aws) fn new(client: Client, caller: Caller, config: &AwsConfig) -> Self {
+        Self {
+            client,
+            caller,
+            details: config.details,
+            variables: config.variables.as_slice().into(),
+            host_attribute: config.host_attribute.as_deref().map(Shared::from),
+            strings: Arc::default(),
+        }
     }
 
     /// Drops interned strings of tasks that are no longer cached.
@@ -119,18 +131,18 @@ impl Ecs {
             }
             response => response?,
         };
-        let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire));
+        let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire, &self.variables));
         let missing = || errors::invalid_response(OPERATION, None, "the response has no task definition");
         definition.map(Some).ok_or_else(missing)
     }
 
-    /// Returns the host ids (`i-…`, or `mi-…` for ECS Anywhere) of up to [`BATCH`] container instances of a
-    /// cluster; gone if ECS does not know the container instance or has no id for it.
+    /// Describes up to [`BATCH`] container instances of a cluster; gone if ECS does not know the container instance or
+    /// has no host id for it.
     pub(in crate::aws) async fn describe_container_instances(
         &self,
         cluster: &ClusterRef,
         arns: &[&ContainerInstanceArn],
-    ) -> Result<HashMap<ContainerInstanceArn, Result<Fetched<Shared>, Failure>>, Failure> {
+    ) -> Result<HashMap<ContainerInstanceArn, Result<Fetched<ContainerInstance>, Failure>>, Failure> {
         const OPERATION: Operation = Operation::DescribeContainerInstances;
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
         let request =
@@ -138,8 +150,9 @@ impl Ecs {
         let send = |attempts| request.customize().interceptor(attempts).send();
         let response = self.caller.call(OPERATION, Some(cluster), send).await?;
         let known = response.container_instances.unwrap_or_default().into_iter().filter_map(|wire| {
-            let id = wire.ec2_instance_id.map_or(Fetched::Gone(()), |id| Fetched::Known(id.as_str().into()));
-            Some((wire.container_instance_arn?.as_str().into(), Ok(id)))
+            let attribute = self.host_attribute.as_deref();
+            let instance = convert::container_instance(&wire, attribute).map_or(Fetched::Gone(()), Fetched::Known);
+            Some((wire.container_instance_arn?.as_str().into(), Ok(instance)))
         });
         let mut instances: HashMap<_, _> = known.collect();
         for (arn, absent) in absences(OPERATION, cluster, response.failures.unwrap_or_default()) {

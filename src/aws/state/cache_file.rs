@@ -10,14 +10,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::inventory::{ContainerInstanceArn, Shared, TaskDefinition, TaskDefinitionArn};
+use crate::config::AwsConfig;
+use crate::inventory::{ContainerInstance, ContainerInstanceArn, TaskDefinition, TaskDefinitionArn};
 use crate::writer::{FileWriter, IfUnchanged, Stamp, WriteError};
 
 /// Identifies a file of this program.
 const FORMAT: &str = "ecs-discovery cache";
 
 /// The version that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The longest error of the parser, in characters.
 const LONGEST_ERROR: usize = 200;
@@ -25,10 +26,40 @@ const LONGEST_ERROR: usize = 200;
 /// The contents of the file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::aws) struct Contents {
+    /// The settings that decide what the rest holds.
+    pub(in crate::aws) learned_with: LearnedWith,
     /// Revisions of task definitions.
     pub(in crate::aws) task_definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
-    /// Host ids by container instance.
-    pub(in crate::aws) container_instances: BTreeMap<ContainerInstanceArn, Shared>,
+    /// Container instances.
+    pub(in crate::aws) container_instances: BTreeMap<ContainerInstanceArn, ContainerInstance>,
+}
+
+/// The settings that decide what is kept of task definitions and container instances.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::aws) struct LearnedWith {
+    /// The environment variables that are kept.
+    variables: Vec<String>,
+    /// The attribute of container instances that is kept.
+    host_attribute: Option<String>,
+}
+
+impl From<&AwsConfig> for LearnedWith {
+    fn from(config: &AwsConfig) -> Self {
+        Self { variables: config.variables.clone(), host_attribute: config.host_attribute.clone() }
+    }
+}
+
+impl Contents {
+    /// Drops what was learned with other settings.
+    pub(in crate::aws) fn learned_with(mut self, settings: &LearnedWith) -> Self {
+        if self.learned_with.variables != settings.variables {
+            self.task_definitions.clear();
+        }
+        if self.learned_with.host_attribute != settings.host_attribute {
+            self.container_instances.clear();
+        }
+        Self { learned_with: settings.clone(), ..self }
+    }
 }
 
 #[derive(Serialize)]
@@ -169,11 +200,17 @@ mod tests {
     use super::*;
     use crate::inventory::{ContainerDefinition, NetworkMode};
 
+    fn settings(variables: &[&str], host_attribute: Option<&str>) -> LearnedWith {
+        let variables = variables.iter().map(|name| name.to_string()).collect();
+        LearnedWith { variables, host_attribute: host_attribute.map(String::from) }
+    }
+
     fn contents() -> Contents {
         let app = ContainerDefinition {
             name: "app".into(),
             image: Some("app:1".into()),
             docker_labels: [("PROMETHEUS_EXPORTER_PORT".into(), "9102".into())].into(),
+            variables: [("PROMETHEUS_EXPORTER_PATH".into(), "/m".into())].into(),
         };
         let bare = ContainerDefinition { name: "bare".into(), ..ContainerDefinition::default() };
         let definition = |network_mode| {
@@ -181,12 +218,17 @@ mod tests {
             Arc::new(TaskDefinition { family: "web".into(), revision: 3, network_mode, containers })
         };
         Contents {
+            learned_with: settings(&["PROMETHEUS_EXPORTER_PATH"], Some("ecs-discovery.host")),
             task_definitions: [
                 ("web:3".into(), definition(NetworkMode::Awsvpc)),
                 ("web:4".into(), definition(NetworkMode::Other("new".into()))),
             ]
             .into(),
-            container_instances: [("ci-1".into(), "i-1".into())].into(),
+            container_instances: [
+                ("ci-1".into(), ContainerInstance { host_id: "i-1".into(), host_attribute: None }),
+                ("ci-2".into(), ContainerInstance { host_id: "mi-2".into(), host_attribute: Some("10.0.0.2".into()) }),
+            ]
+            .into(),
         }
     }
 
@@ -197,11 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_learned_with_other_settings_is_dropped() {
+        let (variables, attribute) = (&["PROMETHEUS_EXPORTER_PATH"][..], Some("ecs-discovery.host"));
+        let kept = |variables, attribute| {
+            let contents = contents().learned_with(&settings(variables, attribute));
+            (contents.task_definitions.len(), contents.container_instances.len())
+        };
+        assert_eq!(contents().learned_with(&settings(variables, attribute)), contents());
+        assert_eq!(kept(&[], attribute), (0, 2));
+        assert_eq!(kept(variables, None), (2, 0));
+        assert_eq!(kept(variables, Some("other")), (2, 0));
+    }
+
+    #[test]
     fn rejects_other_files_with_the_reason() {
         let whole = String::from_utf8(render(&contents())).unwrap();
         for (text, why) in [
             (whole.replace(FORMAT, "something"), "not a cache file of ecs-discovery"),
-            (whole.replace("\"version\":1", "\"version\":2"), "version 2 is not supported, only 1"),
+            (whole.replace("\"version\":2", "\"version\":1"), "version 1 is not supported, only 2"),
             (whole.replace("task_definitions", "definitions"), "missing field `task_definitions`"),
             (whole[..whole.len() / 2].to_owned(), "EOF while parsing"),
             ("- targets: []".into(), "invalid number"),

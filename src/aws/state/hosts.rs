@@ -1,6 +1,6 @@
-//! Resolves container instances to the EC2 instances behind them.
+//! Resolves container instances to the hosts that their attributes name, or to the EC2 instances behind them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -12,8 +12,8 @@ use super::unverified::{Unverified, report_corrected};
 use crate::aws::api::ec2::{self, Ec2, ManagedInstances};
 use crate::aws::api::ecs::{self, Ecs};
 use crate::inventory::{
-    Cached, ClusterRef, ContainerInstanceArn, Failure, Failures, Fetched, Instance, InstanceId, NoHost, Operation,
-    Shared, Task,
+    Cached, ClusterRef, ContainerInstance, ContainerInstanceArn, Failure, FailureId, Failures, Fetched, HostAddress,
+    Instance, InstanceId, NoHost, Operation, Task,
 };
 
 /// How long an instance is cached. It keeps its primary private address for life, even when stopped and
@@ -24,62 +24,69 @@ const INSTANCE_TTL: Duration = Duration::from_secs(60 * 60);
 const CONCURRENCY: usize = 8;
 
 /// Container instances by the cluster that they are in.
-type ByCluster<'a> = HashMap<&'a ClusterRef, HashSet<&'a ContainerInstanceArn>>;
+type ByCluster<'a> = HashMap<&'a ClusterRef, Vec<&'a ContainerInstanceArn>>;
 
 /// Container instances that were described with one call.
-type DescribedBatch<'a> = (Vec<&'a ContainerInstanceArn>, Result<HostIds, Failure>);
+type DescribedBatch<'a> = (Vec<&'a ContainerInstanceArn>, Result<Descriptions, Failure>);
 
-/// The host id of each described container instance.
-type HostIds = HashMap<ContainerInstanceArn, Result<Fetched<Shared>, Failure>>;
+/// What a response says of each container instance.
+type Descriptions = HashMap<ContainerInstanceArn, Result<Fetched<ContainerInstance>, Failure>>;
 
 /// The caches of container instances and EC2 instances.
 pub(in crate::aws) struct Hosts {
     ecs: Ecs,
     ec2: Ec2,
-    /// The host's id: `i-…`, or `mi-…` for ECS Anywhere.
-    host_ids: Cache<ContainerInstanceArn, Shared>,
+    container_instances: Cache<ContainerInstanceArn, ContainerInstance>,
+    /// How long a container instance is cached; `None` if nothing of it can change.
+    attribute_ttl: Option<Duration>,
     unverified: Unverified<ContainerInstanceArn>,
     instances: Cache<InstanceId, Instance, NoHost>,
 }
 
 impl Hosts {
-    /// Returns caches that start with the host ids of an earlier run.
-    pub(in crate::aws) fn new(ecs: Ecs, ec2: Ec2, restored: BTreeMap<ContainerInstanceArn, Shared>) -> Self {
+    /// Returns caches that start with the container instances of an earlier run.
+    pub(in crate::aws) fn new(
+        ecs: Ecs,
+        ec2: Ec2,
+        restored: BTreeMap<ContainerInstanceArn, ContainerInstance>,
+        attribute_ttl: Option<Duration>,
+    ) -> Self {
         let unverified = Unverified::new(restored.keys().cloned());
-        let mut host_ids = Cache::default();
-        for (arn, id) in restored {
-            host_ids.insert(arn, id, None);
+        let (mut container_instances, until) = (Cache::default(), attribute_ttl.map(|ttl| Instant::now() + ttl));
+        for (arn, instance) in restored {
+            container_instances.insert(arn, instance, until);
         }
-        Self { ecs, ec2, host_ids, unverified, instances: Cache::default() }
+        Self { ecs, ec2, container_instances, attribute_ttl, unverified, instances: Cache::default() }
     }
 
-    /// Returns a number that grows with each host id that is learned.
+    /// Returns a number that grows with each container instance that is learned.
     pub(in crate::aws) fn generation(&self) -> u64 {
-        self.host_ids.generation()
+        self.container_instances.generation()
     }
 
-    /// Returns the known host ids.
-    pub(in crate::aws) fn known(&self) -> BTreeMap<ContainerInstanceArn, Shared> {
-        self.host_ids.values().map(|(arn, id)| (arn.clone(), id.clone())).collect()
+    /// Returns the known container instances.
+    pub(in crate::aws) fn known(&self) -> BTreeMap<ContainerInstanceArn, ContainerInstance> {
+        self.container_instances.values().map(|(arn, instance)| (arn.clone(), instance.clone())).collect()
     }
 
-    /// Returns the instances behind the container instances of the given tasks.
+    /// Returns the addresses of the container instances of the given tasks.
     pub(in crate::aws) async fn resolve(
         &mut self,
         tasks: &[(&ClusterRef, &Task)],
         failures: &mut Failures,
-    ) -> HashMap<ContainerInstanceArn, Fetched<Instance, NoHost>> {
-        self.verify_host_ids(tasks).await;
-        let host_ids = self.host_ids(tasks, failures).await;
+    ) -> HashMap<ContainerInstanceArn, Fetched<HostAddress, NoHost>> {
+        self.verify_restored(tasks).await;
+        let container_instances = self.container_instances(tasks, failures).await;
         let managed: HashSet<&ContainerInstanceArn> = tasks
             .iter()
             .filter(|(_, task)| task.on_managed_instance)
             .filter_map(|(_, task)| task.container_instance.as_ref())
             .collect();
         let (mut hidden, mut ordinary) = (HashSet::new(), HashSet::new());
-        for (arn, host_id) in &host_ids {
-            if let Fetched::Known(host_id) = host_id
-                && let Some(id) = instance_id(host_id)
+        for (arn, container_instance) in &container_instances {
+            if let Fetched::Known(container_instance) = container_instance
+                && container_instance.host_attribute.is_none()
+                && let Some(id) = instance_id(&container_instance.host_id)
             {
                 let ids = if managed.contains(arn) { &mut hidden } else { &mut ordinary };
                 ids.insert(id);
@@ -87,72 +94,63 @@ impl Hosts {
         }
         let mut instances = self.instances(ordinary, ManagedInstances::Hidden, failures).await;
         instances.extend(self.instances(hidden, ManagedInstances::Included, failures).await);
-        let host = |host_id: Fetched<Shared>| match host_id {
-            Fetched::Known(host_id) => match instance_id(&host_id) {
-                Some(id) => instances.get(&id).cloned().unwrap_or(Fetched::Gone(NoHost::InstanceGone)),
-                None => Fetched::Gone(NoHost::External),
-            },
+        let of_instance = |id: &InstanceId| match instances.get(id) {
+            Some(Fetched::Known(instance)) => Fetched::Known(HostAddress::Instance(instance.clone())),
+            Some(Fetched::Gone(why)) => Fetched::Gone(*why),
+            Some(Fetched::Unknown(failure)) => Fetched::Unknown(*failure),
+            None => Fetched::Gone(NoHost::InstanceGone),
+        };
+        let host = |container_instance| match container_instance {
+            Fetched::Known(ContainerInstance { host_attribute: Some(value), .. }) => {
+                Fetched::Known(HostAddress::Attribute(value))
+            }
+            Fetched::Known(ContainerInstance { host_id, .. }) => {
+                instance_id(&host_id).map_or(Fetched::Gone(NoHost::External), |id| of_instance(&id))
+            }
             Fetched::Gone(()) => Fetched::Gone(NoHost::ContainerInstanceGone),
             Fetched::Unknown(failure) => Fetched::Unknown(failure),
         };
-        host_ids.into_iter().map(|(arn, host_id)| (arn, host(host_id))).collect()
+        container_instances.into_iter().map(|(arn, instance)| (arn, host(instance))).collect()
     }
 
     /// Returns the number of entries in each cache.
     pub(in crate::aws) fn sizes(&self) -> [(Cached, usize); 2] {
-        [(Cached::ContainerInstances, self.host_ids.len()), (Cached::Instances, self.instances.len())]
+        [(Cached::ContainerInstances, self.container_instances.len()), (Cached::Instances, self.instances.len())]
     }
 
     /// Evicts hosts on which none of the given tasks runs and none ran for `unused_for`.
     pub(in crate::aws) fn evict_unused(&mut self, tasks: &[(&ClusterRef, &Task)], unused_for: Duration) {
         let referenced: HashSet<_> = tasks.iter().filter_map(|(_, task)| task.container_instance.as_ref()).collect();
-        self.host_ids.evict_unused(&referenced, unused_for);
-        self.unverified.retain(|arn| self.host_ids.last_known(arn).is_some());
-        let now = Instant::now();
-        let ids: Vec<InstanceId> = referenced
-            .iter()
-            .filter_map(|arn| match self.host_ids.get(arn, now) {
-                Some(Fetched::Known(host_id)) => instance_id(host_id),
-                _ => None,
-            })
-            .collect();
+        self.container_instances.evict_unused(&referenced, unused_for);
+        self.unverified.retain(|arn| self.container_instances.last_known(arn).is_some());
+        let known = referenced.iter().filter_map(|arn| self.container_instances.last_known(arn));
+        let ids: Vec<InstanceId> = known.filter_map(|instance| instance_id(&instance.host_id)).collect();
         self.instances.evict_unused(&ids.iter().collect(), unused_for);
     }
 
-    /// Returns the host ids of the tasks' container instances, which cannot change while the container instance is
-    /// registered.
-    async fn host_ids(
+    /// Returns the tasks' container instances. While ECS cannot be asked, an expired entry still serves.
+    async fn container_instances(
         &mut self,
         tasks: &[(&ClusterRef, &Task)],
         failures: &mut Failures,
-    ) -> HashMap<ContainerInstanceArn, Fetched<Shared>> {
+    ) -> HashMap<ContainerInstanceArn, Fetched<ContainerInstance>> {
         let now = Instant::now();
-        let (mut host_ids, unknown) = self.cached_host_ids(tasks, now);
+        let (mut known, unknown) = self.cached_container_instances(tasks, now);
         for (arns, response) in self.describe_container_instances(unknown).await {
-            let described = match response {
-                Ok(described) => described,
-                Err(failure) => {
-                    let failure = failures.record(failure);
-                    host_ids.extend(arns.into_iter().map(|arn| (arn.clone(), Fetched::Unknown(failure))));
-                    continue;
-                }
-            };
-            for (arn, host_id) in described {
-                let host_id = host_id.unwrap_or_else(|failure| Fetched::Unknown(failures.record(failure)));
-                match &host_id {
-                    Fetched::Known(id) => self.host_ids.insert(arn.clone(), id.clone(), None),
-                    Fetched::Gone(()) => self.host_ids.insert_gone(arn.clone(), (), now + NOT_FOUND_TTL),
-                    Fetched::Unknown(_) => {}
-                }
-                host_ids.insert(arn, host_id);
+            let mut response = response.map_err(|failure| failures.record(failure));
+            for arn in arns {
+                let described = match response.as_mut().map(|described| described.remove(arn)) {
+                    Ok(described) => described.unwrap_or(Ok(Fetched::Gone(()))).map_err(|one| failures.record(one)),
+                    Err(failure) => Err(*failure),
+                };
+                known.insert(arn.clone(), self.learn(arn, described, now));
             }
         }
-        host_ids
+        known
     }
 
     async fn describe_container_instances<'a>(&self, arns: ByCluster<'a>) -> Vec<DescribedBatch<'a>> {
         let batches = arns.into_iter().flat_map(|(cluster, arns)| {
-            let arns: Vec<_> = arns.into_iter().collect();
             arns.chunks(ecs::BATCH).map(|batch| (cluster, batch.to_vec())).collect::<Vec<_>>()
         });
         let ecs = &self.ecs;
@@ -164,51 +162,87 @@ impl Hosts {
         stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await
     }
 
-    /// Compares a part of the restored host ids with AWS. A failed call changes nothing, and a later refresh makes it
-    /// again.
-    async fn verify_host_ids(&mut self, tasks: &[(&ClusterRef, &Task)]) {
-        let (due, mut unverified) = (self.unverified.due(), ByCluster::new());
+    /// Compares a part of the restored container instances with AWS. A failed call changes nothing, and a later refresh
+    /// makes it again.
+    async fn verify_restored(&mut self, tasks: &[(&ClusterRef, &Task)]) {
+        let (due, mut unverified) = (self.unverified.due(), HashMap::<_, BTreeSet<_>>::new());
         for (cluster, task) in tasks {
             if let Some(arn) = task.container_instance.as_ref().filter(|arn| due.contains(arn)) {
                 unverified.entry(*cluster).or_default().insert(arn);
             }
         }
+        let unverified = unverified.into_iter().map(|(cluster, arns)| (cluster, arns.into_iter().collect())).collect();
         let responses = self.describe_container_instances(unverified).await;
         let described = responses.into_iter().filter_map(|(_, response)| response.ok()).flatten();
-        let described = described.filter_map(|(arn, host_id)| Some((arn, host_id.ok()?)));
-        let compared =
-            described.filter_map(|(arn, host_id)| self.correct_host_id(&arn, host_id).then_some(arn)).collect();
+        let described = described.filter_map(|(arn, instance)| Some((arn, instance.ok()?)));
+        let compared = described.filter_map(|(arn, instance)| self.correct(&arn, instance).then_some(arn)).collect();
         self.unverified.settle(&compared);
     }
 
-    /// Replaces a restored host id with AWS's. Returns whether AWS knows it or knows that there is none.
-    fn correct_host_id(&mut self, arn: &ContainerInstanceArn, host_id: Fetched<Shared>) -> bool {
-        match host_id {
-            Fetched::Unknown(_) => return false,
-            Fetched::Known(id) if self.host_ids.last_known(arn) == Some(&id) => return true,
-            Fetched::Known(id) => self.host_ids.insert(arn.clone(), id, None),
-            Fetched::Gone(()) => self.host_ids.insert_gone(arn.clone(), (), Instant::now() + NOT_FOUND_TTL),
+    /// Replaces a restored container instance with AWS's. Returns whether AWS knows it or knows that there is none.
+    fn correct(&mut self, arn: &ContainerInstanceArn, described: Fetched<ContainerInstance>) -> bool {
+        if let Fetched::Unknown(_) = described {
+            return false;
         }
-        report_corrected(arn);
+        let restored = self.container_instances.last_known(arn).map(|restored| restored.host_id.clone());
+        let current = self.learn(arn, Ok(described), Instant::now());
+        // Unlike the id, an attribute may have changed since the file was written.
+        if !matches!(&current, Fetched::Known(current) if Some(&current.host_id) == restored.as_ref()) {
+            report_corrected(arn);
+        }
         true
     }
 
-    /// Splits the tasks' container instances into cached ones and, by cluster, the others.
-    fn cached_host_ids<'a>(
+    /// Caches a described container instance, and returns what is known of it.
+    fn learn(
+        &mut self,
+        arn: &ContainerInstanceArn,
+        described: Result<Fetched<ContainerInstance>, FailureId>,
+        now: Instant,
+    ) -> Fetched<ContainerInstance> {
+        match described {
+            Ok(Fetched::Known(instance)) => {
+                let until = self.attribute_ttl.map(|ttl| now + ttl);
+                self.container_instances.insert(arn.clone(), instance.clone(), until);
+                Fetched::Known(instance)
+            }
+            Ok(gone) => {
+                self.container_instances.insert_gone(arn.clone(), (), now + NOT_FOUND_TTL);
+                gone
+            }
+            Err(failure) => {
+                self.container_instances.last_known(arn).cloned().map_or(Fetched::Unknown(failure), Fetched::Known)
+            }
+        }
+    }
+
+    /// Splits the tasks' container instances into cached ones and, by cluster, those to describe. Calls that are made
+    /// anyway are filled up with cached ones, so that those of a cluster expire together and not in a call each.
+    fn cached_container_instances<'a>(
         &self,
         tasks: &[(&'a ClusterRef, &'a Task)],
         now: Instant,
-    ) -> (HashMap<ContainerInstanceArn, Fetched<Shared>>, ByCluster<'a>) {
+    ) -> (HashMap<ContainerInstanceArn, Fetched<ContainerInstance>>, ByCluster<'a>) {
         let mut cached = HashMap::new();
-        let mut unknown = ByCluster::new();
+        let (mut unknown, mut others): (HashMap<_, BTreeSet<_>>, HashMap<_, BTreeSet<_>>) = Default::default();
         for (cluster, task) in tasks {
             let Some(arn) = &task.container_instance else { continue };
-            match self.host_ids.get(arn, now) {
-                Some(host_id) => drop(cached.insert(arn.clone(), host_id.clone())),
+            match self.container_instances.get(arn, now) {
+                Some(instance) => {
+                    cached.insert(arn.clone(), instance.clone());
+                    others.entry(*cluster).or_default().insert(arn);
+                }
                 None => drop(unknown.entry(*cluster).or_default().insert(arn)),
             }
         }
-        (cached, unknown)
+        let filled = unknown.into_iter().map(|(cluster, arns)| {
+            let free = arns.len().next_multiple_of(ecs::BATCH) - arns.len();
+            let free = if self.attribute_ttl.is_some() { free } else { 0 };
+            let others = others.remove(cluster).unwrap_or_default();
+            (cluster, arns.into_iter().chain(others.into_iter().take(free)).collect())
+        });
+        let filled = filled.collect();
+        (cached, filled)
     }
 
     /// Returns instances by id. While EC2 cannot be asked, an expired entry still serves.
@@ -261,4 +295,126 @@ impl Hosts {
 /// Returns the EC2 instance id in a host id; `None` for an ECS Anywhere host (`mi-…`), whose id EC2 refuses.
 fn instance_id(host_id: &str) -> Option<InstanceId> {
     host_id.starts_with("i-").then(|| host_id.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_sdk_ecs::config::{BehaviorVersion, Region};
+    use simaws::{
+        Cluster, ContainerInstance as SimulatedInstance, Fault, FaultKind, Instance as Ec2Instance, SimAws, World,
+    };
+
+    use super::*;
+    use crate::aws::api::Caller;
+    use crate::cli::{Parsed, parse};
+    use crate::inventory::{Attempt, Observer, TaskStatus};
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn attempt(&self, _: &Attempt<'_>) {}
+        fn cached(&self, _: Cached, _: usize) {}
+    }
+
+    fn hosts(aws: &SimAws, attribute_ttl: Option<Duration>) -> Hosts {
+        let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
+        let (caller, credentials) =
+            (Caller::new(std::sync::Arc::new(Nobody)), Credentials::new("AKIA", "x", None, None, ""));
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let ecs = aws_sdk_ecs::Config::builder()
+            .http_client(http.clone())
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials.clone())
+            .endpoint_url(aws.url());
+        let ec2 = aws_sdk_ec2::Config::builder()
+            .http_client(http)
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .endpoint_url(aws.url());
+        let ecs = Ecs::new(aws_sdk_ecs::Client::from_conf(ecs.build()), caller.clone(), &config.aws);
+        let ec2 = Ec2::new(aws_sdk_ec2::Client::from_conf(ec2.build()), caller, config.aws.details);
+        Hosts::new(ecs, ec2, BTreeMap::new(), attribute_ttl)
+    }
+
+    fn world(instances: usize) -> World {
+        let mut prod = Cluster::new("prod");
+        for n in 0..instances {
+            prod.add_container_instance(SimulatedInstance::new(&format!("ci-{n:03}"), "i-1"));
+        }
+        World::default().with_cluster(prod).with_instance(Ec2Instance::new("i-1", "10.0.0.1"))
+    }
+
+    fn task(n: usize) -> Task {
+        let arn = |kind: &str, id: &str| format!("arn:aws:ecs:us-east-1:123456789012:{kind}/prod/{id}");
+        Task {
+            arn: arn("task", &n.to_string()).as_str().into(),
+            cluster: None,
+            definition: "api:1".into(),
+            group: None,
+            last_status: TaskStatus::Running,
+            stop_requested: false,
+            on_managed_instance: false,
+            container_instance: Some(arn("container-instance", &format!("ci-{n:03}")).as_str().into()),
+            attachment_ipv4: None,
+            containers: vec![],
+            details: None,
+        }
+    }
+
+    /// Resolves the hosts of the first tasks; returns that of the first one, and the number of failures.
+    async fn resolve(hosts: &mut Hosts, tasks: usize) -> (Fetched<HostAddress, NoHost>, usize) {
+        let (cluster, tasks): (ClusterRef, Vec<Task>) = ("prod".into(), (0..tasks).map(task).collect());
+        let tasks: Vec<_> = tasks.iter().map(|task| (&cluster, task)).collect();
+        let mut failures = Failures::default();
+        let mut resolved = hosts.resolve(&tasks, &mut failures).await;
+        let first = tasks[0].1.container_instance.as_ref().unwrap();
+        (resolved.remove(first).unwrap(), failures.len())
+    }
+
+    fn set_attribute(aws: &SimAws, value: &str) {
+        let attribute = serde_json::json!({"name": "ecs-discovery.host", "value": value});
+        aws.change(|world| world.cluster_mut("prod").container_instance_mut("ci-000").attributes = vec![attribute]);
+    }
+
+    fn named(value: &str) -> Fetched<HostAddress, NoHost> {
+        Fetched::Known(HostAddress::Attribute(value.into()))
+    }
+
+    #[tokio::test]
+    async fn a_changed_attribute_is_noticed_and_a_failed_call_keeps_the_last_one() {
+        let aws = SimAws::start_blocking(world(1)).unwrap();
+        let mut hosts = hosts(&aws, Some(Duration::ZERO));
+        let of_instance = Fetched::Known(HostAddress::Instance(std::net::IpAddr::from([10, 0, 0, 1]).into()));
+        assert_eq!(resolve(&mut hosts, 1).await, (of_instance, 0));
+        set_attribute(&aws, " host-1.internal ");
+        assert_eq!(resolve(&mut hosts, 1).await, (named("host-1.internal"), 0));
+        set_attribute(&aws, "host-2.internal");
+        for kind in [FaultKind::Denied, FaultKind::CutBody, FaultKind::EmptyObject] {
+            aws.add_fault(Fault::always("ecs:DescribeContainerInstances", kind));
+            assert_eq!(resolve(&mut hosts, 1).await, (named("host-1.internal"), 1));
+            aws.clear_faults();
+        }
+        assert_eq!(resolve(&mut hosts, 1).await, (named("host-2.internal"), 0));
+    }
+
+    #[tokio::test]
+    async fn attributes_are_cached_and_a_call_refreshes_as_many_as_it_takes() {
+        let aws = SimAws::start_blocking(world(150)).unwrap();
+        let described = |aws: &SimAws| -> Vec<usize> {
+            let requests = aws.take_calls().requests("ecs:DescribeContainerInstances");
+            requests.iter().map(|request| request["containerInstances"].as_array().unwrap().len()).collect()
+        };
+        for (ttl, filled) in [(Some(Duration::from_secs(600)), 100), (None, 1)] {
+            let mut hosts = hosts(&aws, ttl);
+            resolve(&mut hosts, 149).await;
+            assert_eq!(described(&aws).iter().sum::<usize>(), 149);
+            resolve(&mut hosts, 149).await;
+            assert_eq!(described(&aws).len(), 0);
+            resolve(&mut hosts, 150).await;
+            assert_eq!(described(&aws), [filled], "{ttl:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -
     let mut members = json!({
         "attachments": task.attachments,
         "availabilityZone": task.availability_zone,
+        "capacityProviderName": task.capacity_provider_name,
         "clusterArn": world.cluster_arn(cluster),
         "connectivity": task.connectivity,
         "containerInstanceArn": instance,
@@ -21,6 +22,7 @@ pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -
         "launchType": task.launch_type,
         "platformFamily": task.platform_family,
         "platformVersion": task.platform_version,
+        "startedBy": task.started_by,
         "tags": tags,
         "taskArn": world.task_arn(cluster, &task.id),
         "taskDefinitionArn": world.task_definition_arn(&task.task_definition),
@@ -47,6 +49,7 @@ fn container(world: &World, cluster: &str, task: &Task, container: &Container) -
 pub(super) fn container_instance(arn: String, instance: &ContainerInstance) -> Value {
     let members = json!({
         "agentConnected": true,
+        "attributes": some_if_any(&instance.attributes),
         "containerInstanceArn": arn,
         "ec2InstanceId": instance.ec2_instance_id,
         "status": "ACTIVE",
@@ -72,6 +75,7 @@ fn container_definition(container: &ContainerDefinition) -> Value {
     let labels = (!container.docker_labels.is_empty()).then_some(&container.docker_labels);
     let members = json!({
         "dockerLabels": labels,
+        "environment": some_if_any(&container.environment),
         "essential": true,
         "image": container.image,
         "name": container.name,

@@ -1,7 +1,7 @@
 //! A cluster and the container instances registered in it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Describe, Task};
 
@@ -106,6 +106,9 @@ pub struct ContainerInstance {
     /// The EC2 instance (`i-…`), or the managed node of Systems Manager (`mi-…`) for ECS Anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ec2_instance_id: Option<String>,
+    /// Its attributes in AWS's format (`name`, `value`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<Value>,
     /// How DescribeContainerInstances treats it.
     #[serde(default)]
     pub describe: Describe,
@@ -121,6 +124,13 @@ impl ContainerInstance {
     /// Returns a container instance on this EC2 instance.
     pub fn new(id: &str, ec2_instance_id: &str) -> Self {
         Self { id: id.to_owned(), ec2_instance_id: Some(ec2_instance_id.to_owned()), ..Self::default() }
+    }
+
+    /// Sets an attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.attributes.push(json!({"name": name, "value": value}));
+        self
     }
 
     /// Sets how DescribeContainerInstances treats it.

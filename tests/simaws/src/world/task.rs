@@ -80,6 +80,12 @@ pub struct Task {
     /// For example `1.4.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_version: Option<String>,
+    /// For example `FARGATE_SPOT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_provider_name: Option<String>,
+    /// Who started it: `ecs-svc/…`, the id of a deployment, for the tasks of a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
     /// The version, which counts its changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
@@ -115,6 +121,8 @@ impl Default for Task {
             health_status: None,
             platform_family: None,
             platform_version: None,
+            capacity_provider_name: None,
+            started_by: None,
             version: None,
             listed: true,
             describe: Describe::Found,

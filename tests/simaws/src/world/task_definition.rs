@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 fn active() -> String {
     "ACTIVE".to_owned()
@@ -101,6 +101,9 @@ pub struct ContainerDefinition {
     /// Its docker labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub docker_labels: BTreeMap<String, String>,
+    /// Its environment variables in AWS's format (`name`, `value`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<Value>,
     /// Port mappings in AWS's format.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub port_mappings: Vec<Value>,
@@ -122,6 +125,13 @@ impl ContainerDefinition {
             docker_labels: docker_labels.iter().map(owned).collect(),
             ..Self::default()
         }
+    }
+
+    /// Adds an environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push(json!({"name": name, "value": value}));
+        self
     }
 
     /// Sets the image.
