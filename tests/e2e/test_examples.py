@@ -40,7 +40,7 @@ def fleet(account, exporter):
 
 
 def test_alerts_are_valid_and_pass_their_unit_tests(promtool):
-    assert "7 rules found" in promtool("check", "rules", EXAMPLES / "alerts.yml")
+    assert "SUCCESS" in promtool("check", "rules", EXAMPLES / "alerts.yml")
     assert "SUCCESS" in promtool("test", "rules", "alerts_test.yml", cwd=EXAMPLES)
 
 
