@@ -54,7 +54,7 @@ impl Login for AssumedRole {
     fn fetch(self: Arc<Self>) -> Fetching {
         Box::pin(async move {
             let credentials = self.provider.provide_credentials().await.map_err(|error| self.failed(&error))?;
-            tracing::debug!(role = self.role, access_key = credentials.access_key_id(), "role assumed");
+            tracing::debug!(role = self.role, "role assumed");
             Ok(credentials)
         })
     }

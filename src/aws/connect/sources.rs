@@ -81,7 +81,7 @@ impl Sources {
             self.current.store(at, Ordering::Relaxed);
             match source.provider.provide_credentials().await {
                 Ok(credentials) => {
-                    tracing::debug!(from = source.name, access_key = credentials.access_key_id(), "AWS credentials");
+                    tracing::debug!(from = source.name, "AWS credentials");
                     return Ok(credentials);
                 }
                 Err(error @ CredentialsError::CredentialsNotLoaded(_)) if !is_broken_profile(&error) => {

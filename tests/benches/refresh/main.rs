@@ -142,8 +142,10 @@ fn short_form() -> Outcome<()> {
     }
     let new_revision = [("ecs:DescribeTasks", 3), ("ecs:DescribeTaskDefinition", 1)];
     at_most("changed", &measured.changed, &[listing, new_revision].concat())?;
+    // A tenth of what the cache file restored is verified, in random order: of container instances, in one or two clusters.
+    let verified = [("ecs:DescribeTaskDefinition", 2), ("ecs:DescribeContainerInstances", 2)];
     let kept = [("ecs:DescribeTasks", 4), ("ec2:DescribeInstances", 1)];
-    exactly("restarted", &measured.restarted, &[listing, kept].concat())?;
+    at_most("restarted", &measured.restarted, &[&listing[..], &kept, &verified].concat())?;
     println!("{}{}", table::table(&scenario, &measured)?, waterfall::waterfall(&measured.first.calls));
     Ok(())
 }
