@@ -116,6 +116,13 @@ fn slow_source_succeeds_at_start_and_at_renewal() {
     });
 }
 
+#[test]
+fn very_slow_container_endpoint_succeeds() {
+    let mut scene = Source::Container.scene().flag("-config.scrape-times=1");
+    scene.aws.add_fault(Fault::always(Source::Container.operation(), FaultKind::Delay { millis: 20_000 }));
+    assert_eq!(scene.run().code, Some(0));
+}
+
 /// The SDK for Rust takes one late response of IMDS for a machine without it.
 #[test]
 fn one_hanging_response_is_not_fatal() {

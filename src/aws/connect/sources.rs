@@ -14,7 +14,9 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use futures_util::future::select_ok;
+use tokio::time::timeout;
 
 use super::environment::variable;
 use super::http::Client;
@@ -24,9 +26,12 @@ use super::process::CredentialProcess;
 use super::profile::Profiles;
 use crate::aws::api::errors::{self, LoginError};
 
-/// How long the container credentials endpoint may take. The SDK's own 5 s are too short for a busy host; two attempts
-/// fit into the time limit of a login.
-const CONTAINER_TIMEOUT: Duration = Duration::from_secs(14);
+/// How long the container credentials endpoint may take: nearly the time limit of a login. The SDK's own 5 s are too short
+/// for a busy host.
+const CONTAINER_TIMEOUT: Duration = Duration::from_secs(29);
+
+/// When a second request is sent to the container credentials endpoint.
+const HEDGE_AFTER: Duration = Duration::from_secs(10);
 
 /// The sources.
 #[derive(Debug)]
@@ -44,6 +49,27 @@ struct Source {
     provider: SharedCredentialsProvider,
 }
 
+/// Sends a second request if the first gets no response for a while, and takes the first credentials: a slow endpoint
+/// has time to respond, and a lost response costs only a part of the time.
+#[derive(Debug)]
+struct Hedged<P>(P);
+
+impl<P: ProvideCredentials> ProvideCredentials for Hedged<P> {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let mut first = self.0.provide_credentials();
+            if let Ok(result) = timeout(HEDGE_AFTER, &mut first).await {
+                return result;
+            }
+            let second = self.0.provide_credentials();
+            select_ok([first, second]).await.map(|(credentials, _)| credentials)
+        })
+    }
+}
+
 impl Sources {
     /// Creates the sources. Asks none of them.
     pub(super) fn new(
@@ -54,7 +80,7 @@ impl Sources {
     ) -> Self {
         let config = provider_config(shared).with_http_client(client.clone());
         let container = provider_config(shared).with_http_client(client.with_read_timeout(CONTAINER_TIMEOUT));
-        let container = || EcsCredentialsProvider::builder().configure(&container).build();
+        let container = || Hedged(EcsCredentialsProvider::builder().configure(&container).build());
         let instance = || ImdsCredentialsProvider::builder().configure(&config).imds_client(imds.clone()).build();
         let mut profile = ProfileFileCredentialsProvider::builder()
             .configure(&config)
