@@ -18,8 +18,9 @@ const TARGETS: usize = 20_000;
 
 const MIB: f64 = 1_048_576.0;
 
-/// The limit of the memory of all responses.
-const RESPONSES: f64 = 32.0 * MIB;
+/// How much the process may grow: the limit of all responses, 32 MiB (unit tests check it exactly), and as much again for
+/// rendering them, which the allocator may keep. One body per reader would be hundreds.
+const LARGEST_GROWTH: f64 = 64.0 * MIB;
 
 /// Returns a scene whose file has many targets, and whose credentials never arrive, so that the program serves only
 /// what it has restored.
@@ -105,7 +106,7 @@ fn slow_readers_share_one_body_and_leave_health_alone() {
     wait_until("another client gets the targets", || server.get("/targets").status == 200);
     assert_healthy(server);
     let grown = resident(server) - before;
-    assert!(grown < RESPONSES, "{} MiB", grown / MIB);
+    assert!(grown < LARGEST_GROWTH, "{} MiB", grown / MIB);
     scene.stop();
 }
 
