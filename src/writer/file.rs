@@ -90,7 +90,7 @@ impl FileWriter {
         Self { path: path.into(), audience: Audience::Ourselves }
     }
 
-    /// Returns the file's content; `None` if there is no file.
+    /// Returns the file's content; `None` without a file.
     pub fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
         let cannot_read = |source| cannot("read", &self.path, source);
         let file = match open::for_reading(&self.path, self.links()) {
@@ -121,7 +121,7 @@ impl FileWriter {
         self.replace(&path, content)
     }
 
-    /// Returns the file's stamp; `None` if there is no file.
+    /// Returns the file's stamp; `None` without a file.
     pub fn stamp(&self) -> Option<Stamp> {
         let file = fs::metadata(&self.path).ok()?;
         Some(Stamp { inode: (file.dev(), file.ino()), size: file.size(), changed: (file.ctime(), file.ctime_nsec()) })
