@@ -43,15 +43,11 @@ pub fn merge(
         unknown.entry(entry.task.as_str()).or_default().push(entry);
     }
     let tasks: HashMap<&ClusterRef, &ClusterTasks> =
-        snapshot.clusters.iter().flatten().map(|cluster| (&cluster.cluster, cluster)).collect();
-    let asked = Asked { clusters: Clusters::new(tasks.keys().copied()), tasks };
+        snapshot.clusters.iter().map(|cluster| (&cluster.cluster, cluster)).collect();
+    let asked = Asked { clusters: Clusters::new(tasks.keys().copied()), tasks, unlisted: snapshot.unlisted };
     let mut known = Merged { groups: derived.groups.clone(), ..Merged::default() };
     for group in last_good {
-        let reason = match &snapshot.clusters {
-            Ok(_) => reason_to_keep(group, &asked, &unknown),
-            Err(failure) => Some((*failure, None)),
-        };
-        let Some((failure, cluster)) = reason else { continue };
+        let Some((failure, cluster)) = reason_to_keep(group, &asked, &unknown) else { continue };
         let counts = if keeps(group, cluster) {
             known.groups.push(group.clone());
             &mut known.kept
@@ -69,6 +65,8 @@ pub fn merge(
 struct Asked<'a> {
     clusters: Clusters<'a>,
     tasks: HashMap<&'a ClusterRef, &'a ClusterTasks>,
+    /// Why there may be more.
+    unlisted: Option<FailureId>,
 }
 
 /// Returns the failure because of which a last known group is kept, and the cluster that was asked for.
@@ -77,7 +75,9 @@ fn reason_to_keep<'a>(
     asked: &Asked<'a>,
     unknown: &HashMap<&str, Vec<&Unknown>>,
 ) -> Option<(FailureId, Option<&'a ClusterRef>)> {
-    let cluster = asked.clusters.of_arn(group.labels.get("cluster_arn")?)?;
+    let Some(cluster) = group.labels.get("cluster_arn").and_then(|arn| asked.clusters.of_arn(arn)) else {
+        return asked.unlisted.map(|failure| (failure, None));
+    };
     if let Err(failure) = &asked.tasks.get(cluster)?.tasks {
         return Some((*failure, Some(cluster)));
     }

@@ -8,7 +8,8 @@
 //! target groups ──file_sd──▶ bytes ──output, writer──▶ file        pure, then I/O
 //! ```
 //!
-//! One pass through these lines is a [`refresh`]; the [`daemon`] decides when to make one.
+//! The first lines are a [`refresh`] of a scope, one account in one region; the last one is a [`publish`]cation of all
+//! scopes. The [`daemon`] decides when to make them.
 //!
 //! * [`cli`]: the command line, in Go's flag grammar, as a typed [`config`].
 //! * `aws`: asks AWS; the only module that names its SDK.
@@ -35,6 +36,7 @@ pub mod inventory;
 pub mod last_good;
 pub mod output;
 pub mod printable;
+pub mod publish;
 pub mod refresh;
 pub mod retention;
 #[cfg(feature = "aws")]

@@ -3,7 +3,7 @@
 //! The time counts from the last refresh that learned the targets. It starts anew with the program: the modification
 //! time of the output file says when *all* targets were last learned, so that some may have been learned since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::file_sd::TargetGroup;
@@ -39,15 +39,19 @@ impl Retention {
     pub fn start(&mut self, snapshot: &Snapshot, now: Instant) {
         (self.before, self.now) = (self.now, now);
         self.kept_before = std::mem::take(&mut self.kept);
-        let Ok(clusters) = &snapshot.clusters else { return };
         let mut before = std::mem::take(&mut self.missing);
-        self.missing.extend(clusters.iter().filter_map(|cluster| {
+        self.missing.extend(snapshot.clusters.iter().filter_map(|cluster| {
             let since = before.remove(&cluster.cluster);
             let failure = snapshot.failures.get(*cluster.tasks.as_ref().err()?)?;
             // A failure in between says neither that it exists nor that it does not.
             let since = since.or_else(|| failure.cluster_is_missing().then_some(now))?;
             Some((cluster.cluster.clone(), since))
         }));
+        if snapshot.unlisted.is_some() {
+            // Nothing is known of those that are left.
+            let scanned: HashSet<_> = snapshot.clusters.iter().map(|cluster| &cluster.cluster).collect();
+            self.missing.extend(before.into_iter().filter(|(cluster, _)| !scanned.contains(cluster)));
+        }
     }
 
     /// Decides whether last known targets are kept that were not learned. The cluster is the one that was asked for, if

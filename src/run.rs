@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroU64;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -13,8 +14,10 @@ use crate::aws::{self, Aws, StartError};
 use crate::config::{Config, WebConfig};
 use crate::daemon::{Daemon, LastRefreshFailed};
 use crate::explain::{Explanation, explain};
-use crate::inventory::{Attempt, Cached, Observer, Source};
+use crate::file_sd::TargetGroup;
+use crate::inventory::{Attempt, Cached, Observer, Scope, Source};
 use crate::output::{Earlier, Output};
+use crate::publish::Publisher;
 use crate::refresh::Refresher;
 use crate::status::SharedStatus;
 use crate::targets::needs_instance;
@@ -56,7 +59,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 pub async fn run_with<S: Source>(
     config: Config,
     shutdown: impl Future<Output = ()>,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<S, StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
 ) -> Result<(), Error> {
     tokio::select! {
         biased;
@@ -71,15 +74,19 @@ pub async fn run_with<S: Source>(
 /// Refreshes once, writes nothing, and explains why each container is or is not a target.
 pub async fn explain_once(mut config: Config) -> Result<Explanation, Error> {
     config.aws.cache = None;
-    let source = connect(&config, Arc::new(Watchers::default())).await?;
-    let refresh = Refresher::new(source, config.rules, Output::Nowhere, Earlier::Nothing, None).refresh().await;
-    Ok(explain(&refresh))
+    config.refresh.limit = Some(NonZeroU64::MIN);
+    let watchers = Watchers::default();
+    let sources = connect(&config, Arc::new(watchers.clone())).await?;
+    let daemon = daemon(sources, &config, (Output::Nowhere, Earlier::Nothing), &watchers);
+    // A failed refresh is explained.
+    let _ = daemon.run(config.refresh).await;
+    Ok(watchers.status.get().publication.as_deref().map(explain).unwrap_or_default())
 }
 
 /// Connects to AWS.
-pub async fn connect(config: &Config, observer: Arc<dyn Observer>) -> Result<Aws, StartError> {
+pub async fn connect(config: &Config, observer: Arc<dyn Observer>) -> Result<Vec<Aws>, StartError> {
     let rules = config.rules.clone();
-    let needs_instance = Box::new(move |task: &_, definition: &_| needs_instance(task, definition, &rules));
+    let needs_instance = Arc::new(move |task: &_, definition: &_| needs_instance(task, definition, &rules));
     Aws::connect(&config.aws, needs_instance, observer).await
 }
 
@@ -96,14 +103,14 @@ impl Observer for Watchers {
         self.telemetry.attempt(attempt);
     }
 
-    fn cached(&self, cache: Cached, entries: usize) {
-        self.telemetry.cached(cache, entries);
+    fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
+        self.telemetry.cached(scope, cache, entries);
     }
 }
 
 async fn discover<S: Source>(
     config: Config,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<S, StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
 ) -> Result<(), Error> {
     let watchers = Watchers::default();
     let refreshes = supervise(&config, &watchers, connect);
@@ -121,17 +128,16 @@ async fn discover<S: Source>(
 async fn supervise<S: Source>(
     config: &Config,
     watchers: &Watchers,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<S, StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
 ) -> Result<(), Error> {
     let mut panicked = false;
     loop {
-        let Watchers { status, telemetry } = watchers;
+        let status = &watchers.status;
         let attempt = async {
             // First, so that the endpoints serve the targets of an earlier run while credentials are being fetched.
-            let (output, earlier) = open_output(config, status).await;
-            let source = connect(config, Arc::new(watchers.clone())).await?;
-            let refresher = Refresher::new(source, config.rules.clone(), output, earlier, config.max_stale);
-            Ok(Daemon::new(refresher, status.clone(), telemetry.clone()).run(config.refresh).await?)
+            let output = open_output(config, status).await;
+            let sources = connect(config, Arc::new(watchers.clone())).await?;
+            Ok(daemon(sources, config, output, watchers).run(config.refresh).await?)
         };
         match AssertUnwindSafe(attempt).catch_unwind().await {
             // What ends the first start passes by itself later: credentials may be unavailable right now.
@@ -143,7 +149,7 @@ async fn supervise<S: Source>(
             Err(_) => {
                 panicked = true;
                 status.panicked();
-                telemetry.panicked();
+                watchers.telemetry.panicked();
                 tracing::error!(
                     retry_in = ?config.refresh.interval,
                     "a refresh panicked: this is a defect, please report it"
@@ -153,6 +159,36 @@ async fn supervise<S: Source>(
         // The same refresh may panic again: AWS is asked no more often because of that.
         sleep(config.refresh.interval).await;
     }
+}
+
+/// Builds the loops. Each scope starts with its targets of an earlier run; targets that no scope covers are dropped.
+fn daemon<S: Source>(
+    sources: Vec<S>,
+    config: &Config,
+    (output, earlier): (Output, Earlier),
+    watchers: &Watchers,
+) -> Daemon<S> {
+    let restored = by_scope(&earlier, &sources);
+    let publisher = Publisher::new(output, &earlier, restored.clone());
+    let refreshers = sources.into_iter().zip(restored);
+    let refreshers = refreshers
+        .map(|(source, restored)| Refresher::new(source, config.rules.clone(), restored, config.max_stale))
+        .collect();
+    Daemon::new(refreshers, publisher, watchers.status.clone(), watchers.telemetry.clone())
+}
+
+/// Returns the targets of an earlier run that each source covers.
+fn by_scope<S: Source>(earlier: &Earlier, sources: &[S]) -> Vec<Arc<Vec<TargetGroup>>> {
+    let Earlier::Groups(groups) = earlier else { return vec![Arc::default(); sources.len()] };
+    let mut restored = vec![Vec::new(); sources.len()];
+    for group in groups.iter() {
+        let arn = group.labels.get("cluster_arn").unwrap_or_default();
+        let covering = sources.iter().position(|source| source.covers(arn));
+        if let Some(restored) = covering.and_then(|scope| restored.get_mut(scope)) {
+            restored.push(group.clone());
+        }
+    }
+    restored.into_iter().map(Arc::new).collect()
 }
 
 /// Opens the output, and returns the targets that it has. An output that cannot be read back continues with the

@@ -25,23 +25,24 @@ impl Staleness {
     /// Updates the clusters from a refresh at `now`, and returns their states. If the clusters could not be listed,
     /// the earlier ones are incomplete.
     pub fn update(&mut self, snapshot: &Snapshot, derived: &Derived, now: Instant) -> Vec<ClusterState> {
-        let Ok(clusters) = &snapshot.clusters else {
-            let incomplete = |(cluster, last): (&ClusterRef, &Instant)| ClusterState {
-                cluster: cluster.clone(),
-                complete: false,
-                last_complete: *last,
-            };
-            return self.0.iter().map(incomplete).collect();
-        };
-        let before = std::mem::take(&mut self.0);
-        let states: Vec<_> = clusters
+        let mut before = std::mem::take(&mut self.0);
+        let mut states: Vec<_> = snapshot
+            .clusters
             .iter()
             .map(|tasks| {
                 let complete = is_complete(tasks, derived);
-                let last = before.get(&tasks.cluster).copied().filter(|_| !complete).unwrap_or(now);
+                let last = before.remove(&tasks.cluster).filter(|_| !complete).unwrap_or(now);
                 ClusterState { cluster: tasks.cluster.clone(), complete, last_complete: last }
             })
             .collect();
+        if snapshot.unlisted.is_some() {
+            let left = before.into_iter();
+            states.extend(left.map(|(cluster, last_complete)| ClusterState {
+                cluster,
+                complete: false,
+                last_complete,
+            }));
+        }
         self.0 = states.iter().map(|state| (state.cluster.clone(), state.last_complete)).collect();
         states
     }

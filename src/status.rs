@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::file_sd::TargetGroup;
 use crate::inventory::ClusterRef;
-use crate::refresh::Refresh;
+use crate::publish::Publication;
 
 /// The largest number of clusters that were seen and are not evicted: an account may create one per test run.
 const MOST_SEEN: usize = 10_000;
@@ -18,7 +18,7 @@ pub struct Status {
     pub last_progress: Instant,
     /// When the last refresh started.
     pub last_refresh: Option<SystemTime>,
-    /// When a refresh last ended without failures.
+    /// When every scope was last refreshed without failures.
     pub last_success: Option<SystemTime>,
     /// The targets in force, as in the file; `None` before any are known.
     pub targets: Option<Arc<Vec<TargetGroup>>>,
@@ -30,15 +30,15 @@ pub struct Status {
     pub seen: Arc<SeenClusters>,
     /// Whether a complete set of targets has been known: restored, or learned without failures.
     pub ready: bool,
-    /// The last refresh.
-    pub refresh: Option<Arc<Refresh>>,
-    /// The number of refreshes that ended.
-    pub refresh_version: u64,
+    /// The last publication.
+    pub publication: Option<Arc<Publication>>,
+    /// The number of publications.
+    pub publication_version: u64,
     /// The number of panics since the last refresh that ended.
     pub panics: u32,
 }
 
-/// Clusters by name or ARN, each with the number of the refresh that saw it last.
+/// Clusters by name or ARN, each with the number of the publication that saw it last.
 #[derive(Clone, Debug, Default)]
 pub struct SeenClusters(BTreeMap<ClusterRef, u64>);
 
@@ -48,10 +48,10 @@ impl SeenClusters {
         self.0.contains_key(asked) || (!asked.is_arn() && self.0.keys().any(|seen| seen.name() == asked.as_str()))
     }
 
-    fn add(&mut self, clusters: impl IntoIterator<Item = ClusterRef>, refresh: u64) {
-        self.0.extend(clusters.into_iter().map(|cluster| (cluster, refresh)));
+    fn add(&mut self, clusters: impl IntoIterator<Item = ClusterRef>, version: u64) {
+        self.0.extend(clusters.into_iter().map(|cluster| (cluster, version)));
         while self.0.len() > MOST_SEEN {
-            let oldest = self.0.iter().min_by_key(|(_, refresh)| **refresh).map(|(cluster, _)| cluster.clone());
+            let oldest = self.0.iter().min_by_key(|(_, version)| **version).map(|(cluster, _)| cluster.clone());
             oldest.map(|cluster| self.0.remove(&cluster));
         }
     }
@@ -77,9 +77,10 @@ impl Status {
 
     /// Records the clusters that are known now.
     fn see_clusters(&mut self) {
-        let scanned = self.refresh.iter().flat_map(|refresh| &refresh.clusters).map(|state| state.cluster.clone());
+        let refreshes = self.publication.iter().flat_map(|publication| &publication.refreshes);
+        let scanned = refreshes.flat_map(|refresh| &refresh.clusters).map(|state| state.cluster.clone());
         let with_targets = self.target_clusters.iter().cloned();
-        Arc::make_mut(&mut self.seen).add(scanned.chain(with_targets), self.refresh_version);
+        Arc::make_mut(&mut self.seen).add(scanned.chain(with_targets), self.publication_version);
     }
 }
 
@@ -97,8 +98,8 @@ impl Default for SharedStatus {
             target_clusters: Arc::default(),
             seen: Arc::default(),
             ready: false,
-            refresh: None,
-            refresh_version: 0,
+            publication: None,
+            publication_version: 0,
             panics: 0,
         }))
     }
@@ -129,18 +130,18 @@ impl SharedStatus {
         (status.last_progress, status.last_refresh) = (Instant::now(), Some(SystemTime::now()));
     }
 
-    /// Records a finished refresh.
-    pub fn refreshed(&self, refresh: Arc<Refresh>) {
+    /// Records a publication.
+    pub fn published(&self, publication: Arc<Publication>) {
         let mut status = self.lock();
-        if refresh.in_force() {
-            status.put_in_force(&refresh.targets);
+        if publication.in_force() {
+            status.put_in_force(&publication.targets);
         }
-        if !refresh.failed() {
+        if !publication.failed() {
             (status.last_success, status.ready) = (Some(SystemTime::now()), true);
         }
         status.panics = 0;
-        status.refresh = Some(refresh);
-        status.refresh_version += 1;
+        status.publication = Some(publication);
+        status.publication_version += 1;
         status.see_clusters();
     }
 

@@ -24,12 +24,12 @@ use super::state::scan::{Scan, scan};
 use super::state::tasks::TaskCache;
 use crate::config::{AwsConfig, Clusters};
 use crate::inventory::{
-    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Operation, Snapshot, Source, Task,
+    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Operation, Scope, Snapshot, Source, Task,
     TaskDefinition, TaskDefinitionArn,
 };
 
 /// Returns whether the address of a task's EC2 instance is needed.
-pub type NeedsInstance = Box<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Sync>;
+pub type NeedsInstance = Arc<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Sync>;
 
 /// How long cache entries that no task needs are kept while not all tasks can be seen.
 const UNUSED_TTL: Duration = Duration::from_secs(60 * 60);
@@ -43,8 +43,9 @@ const CONCURRENT_CLUSTERS: usize = 8;
 /// A cluster and the result of scanning it.
 type Scanned = (ClusterRef, Result<Scan, Failure>);
 
-/// AWS as a source of snapshots.
+/// AWS in one scope, as a source of snapshots.
 pub struct Aws {
+    scope: Arc<Scope>,
     caller: Caller,
     ecs: Ecs,
     clusters: Clusters,
@@ -69,9 +70,10 @@ impl Aws {
         config: &AwsConfig,
         needs_instance: NeedsInstance,
         observer: Arc<dyn Observer>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Vec<Self>, StartError> {
         let clients = connect::connect(config).await?;
-        let caller = Caller::new(observer.clone());
+        let scope = Arc::new(clients.scope);
+        let caller = Caller::new(scope.clone(), observer.clone());
         let ecs = Ecs::new(clients.ecs, caller.clone(), config);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
         let (cache_file, restored) = match config.cache.clone() {
@@ -83,7 +85,8 @@ impl Aws {
         };
         let restored = restored.learned_with(&LearnedWith::from(config));
         let Contents { learned_with, task_definitions, container_instances } = restored;
-        Ok(Self {
+        Ok(vec![Self {
+            scope,
             definitions: Definitions::new(ecs.clone(), task_definitions),
             hosts: Hosts::new(ecs.clone(), ec2, container_instances, attribute_ttl(config)),
             learned_with,
@@ -97,7 +100,7 @@ impl Aws {
             describe_all: config.describe_all,
             clocks: Clocks::new(config.interval),
             observer,
-        })
+        }])
     }
 
     async fn take_snapshot(&mut self) -> Snapshot {
@@ -136,7 +139,7 @@ impl Aws {
         self.ecs.evict_unused();
         self.write_cache_file().await;
         self.report_cache_sizes();
-        Snapshot { clusters: Ok(clusters), definitions, hosts, failures }
+        Snapshot { clusters, unlisted: None, definitions, hosts, failures }
     }
 
     async fn cluster_refs(&self) -> Result<Vec<ClusterRef>, Failure> {
@@ -226,15 +229,23 @@ impl Aws {
 
     fn report_cache_sizes(&self) {
         let tasks = self.tasks.values().map(TaskCache::len).sum();
-        self.observer.cached(Cached::Tasks, tasks);
-        self.observer.cached(Cached::TaskDefinitions, self.definitions.len());
+        self.observer.cached(&self.scope, Cached::Tasks, tasks);
+        self.observer.cached(&self.scope, Cached::TaskDefinitions, self.definitions.len());
         for (cache, entries) in self.hosts.sizes() {
-            self.observer.cached(cache, entries);
+            self.observer.cached(&self.scope, cache, entries);
         }
     }
 }
 
 impl Source for Aws {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn covers(&self, _cluster_arn: &str) -> bool {
+        true
+    }
+
     async fn snapshot(&mut self) -> Snapshot {
         // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
         let snapshot = Box::pin(self.take_snapshot()).await;

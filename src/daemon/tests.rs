@@ -1,10 +1,11 @@
 use std::num::NonZeroU64;
 
 use super::*;
-use crate::refresh::fixtures::{Fixture, Script, Step, running, unlisted};
+use crate::refresh::fixtures::{Fixture, ScopeAndFile, Script, Step, running, unlisted};
 
 fn daemon(fixture: &Fixture, script: &Script) -> Daemon<Script> {
-    Daemon::new(fixture.refresher(script), Arc::default(), Arc::default())
+    let ScopeAndFile { refresher, publisher } = fixture.scope(script);
+    Daemon::new(vec![refresher], publisher, Arc::default(), Arc::default())
 }
 
 fn every(seconds: u64, limit: u64) -> RefreshConfig {

@@ -1,14 +1,15 @@
-//! An explained refresh.
+//! An explained publication.
 
 use std::collections::BTreeMap;
 
 use super::failures;
 use super::rows::{self, Row};
 use crate::inventory::Clusters;
+use crate::publish::Publication;
 use crate::refresh::Refresh;
 use crate::staleness::ClusterState;
 
-/// An explained refresh.
+/// An explained publication.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
     /// Every container, sorted.
@@ -34,18 +35,26 @@ pub struct Cluster {
     pub complete: bool,
 }
 
-/// Explains a refresh.
-pub fn explain(refresh: &Refresh) -> Explanation {
-    let all = &refresh.snapshot.failures;
+/// Explains a publication.
+pub fn explain(publication: &Publication) -> Explanation {
+    let mut explanation =
+        Explanation { targets: publication.targets.len(), complete: publication.complete(), ..Explanation::default() };
+    for refresh in &publication.refreshes {
+        add(&mut explanation, refresh);
+    }
+    explanation.rows.sort_unstable();
+    explanation
+}
+
+fn add(explanation: &mut Explanation, refresh: &Refresh) {
     let names = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
     let cluster =
         |state: &ClusterState| Cluster { name: names.display(&state.cluster).to_owned(), complete: state.complete };
-    Explanation {
-        rows: rows::rows(refresh, &names),
-        targets: refresh.targets.len(),
-        skipped: refresh.derived.skipped_by_reason(),
-        clusters: refresh.clusters.iter().map(cluster).collect(),
-        complete: all.is_empty(),
-        failures: all.iter().map(|(_, failure)| failures::describe(failure, &names)).collect(),
+    explanation.rows.extend(rows::rows(refresh, &names));
+    for (code, count) in refresh.derived.skipped_by_reason() {
+        *explanation.skipped.entry(code).or_default() += count;
     }
+    explanation.clusters.extend(refresh.clusters.iter().map(cluster));
+    let failures = refresh.snapshot.failures.iter();
+    explanation.failures.extend(failures.map(|(_, failure)| failures::describe(failure, &names)));
 }

@@ -99,7 +99,7 @@ impl Target {
     }
 }
 
-/// Returns the rows of a refresh, sorted.
+/// Returns the rows of a refresh.
 pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
     let context = Context { tasks: tasks(refresh, names), definitions: &refresh.snapshot.definitions };
     let derived: HashSet<&TargetGroup> = refresh.derived.groups.iter().collect();
@@ -123,17 +123,14 @@ pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
         let verdict = why_unknown(refresh, unknown.failure);
         row(unknown.task.as_str(), unknown.container.as_deref(), verdict)
     });
-    let mut rows: Vec<Row> = targets.chain(skipped).chain(unknown).collect();
-    rows.sort_unstable();
-    rows
+    targets.chain(skipped).chain(unknown).collect()
 }
 
 /// Tasks by ARN, each with the name of the cluster in which it was listed.
 type Tasks<'a> = HashMap<&'a str, (&'a str, Option<&'a Task>)>;
 
 fn tasks<'a>(refresh: &'a Refresh, names: &Clusters<'_>) -> Tasks<'a> {
-    let clusters = refresh.snapshot.clusters.iter().flatten();
-    let listed = clusters.flat_map(|cluster| {
+    let listed = refresh.snapshot.clusters.iter().flat_map(|cluster| {
         let (name, tasks) = (names.display(&cluster.cluster), cluster.tasks.iter().flatten());
         tasks.map(move |listed| {
             let task = match &listed.task {

@@ -94,6 +94,16 @@ fn arn_field(arn: &str, field: usize) -> Option<&str> {
     arn.split(':').nth(field).filter(|text| !text.is_empty())
 }
 
+/// Returns the account in an ARN.
+pub fn arn_account(arn: &str) -> Option<&str> {
+    arn_field(arn, 4).filter(|_| arn.starts_with("arn:"))
+}
+
+/// Returns the region in an ARN.
+pub fn arn_region(arn: &str) -> Option<&str> {
+    arn_field(arn, 3).filter(|_| arn.starts_with("arn:"))
+}
+
 impl TaskArn {
     /// Returns the region that the task runs in.
     pub fn region(&self) -> Option<&str> {

@@ -23,8 +23,10 @@ pub enum Fetched<T, G = ()> {
 /// What one refresh learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The clusters that were to be scanned, or why they are not known.
-    pub clusters: Result<Vec<ClusterTasks>, FailureId>,
+    /// The clusters that were to be scanned, as far as they are known.
+    pub clusters: Vec<ClusterTasks>,
+    /// Why there may be more clusters to scan: they could not be listed.
+    pub unlisted: Option<FailureId>,
     /// The task definitions that the tasks name.
     pub definitions: HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
     /// The addresses of the container instances that were asked for.
@@ -37,8 +39,13 @@ impl Snapshot {
     /// Returns a snapshot in which nothing could be learned.
     pub fn failed(failure: Failure) -> Self {
         let mut failures = Failures::default();
-        let clusters = Err(failures.record(failure));
-        Self { clusters, definitions: HashMap::new(), hosts: HashMap::new(), failures }
+        let unlisted = Some(failures.record(failure));
+        Self { clusters: Vec::new(), unlisted, definitions: HashMap::new(), hosts: HashMap::new(), failures }
+    }
+
+    /// Returns the account of the tasks, if there are any.
+    pub fn account(&self) -> Option<&str> {
+        self.clusters.iter().flat_map(|cluster| cluster.tasks.iter().flatten()).find_map(|task| task.arn.account())
     }
 }
 

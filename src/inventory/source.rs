@@ -4,10 +4,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::operation::Operation;
+use super::scope::Scope;
 use super::snapshot::Snapshot;
 
-/// A source of snapshots.
+/// A source of snapshots of one scope.
 pub trait Source {
+    /// Returns the account, if it is known, and the region that the snapshots are of.
+    fn scope(&self) -> &Scope;
+
+    /// Returns whether this source would scan a cluster if it existed.
+    fn covers(&self, cluster_arn: &str) -> bool;
+
     /// Learns the current state. Never fails as a whole: what could not be learned is in
     /// [`Snapshot::failures`].
     fn snapshot(&mut self) -> impl Future<Output = Snapshot>;
@@ -16,6 +23,8 @@ pub trait Source {
 /// One attempt of an AWS call; a retried call has several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt<'a> {
+    /// The scope in which the call is made.
+    pub scope: &'a Scope,
     /// The operation.
     pub operation: Operation,
     /// AWS's error code, `ok`, or this program's code for an attempt without a response.
@@ -30,8 +39,8 @@ pub struct Attempt<'a> {
 pub trait Observer: Send + Sync {
     /// Records that an attempt ended.
     fn attempt(&self, attempt: &Attempt<'_>);
-    /// Records how many entries a cache holds.
-    fn cached(&self, cache: Cached, entries: usize);
+    /// Records how many entries a cache of a scope holds.
+    fn cached(&self, scope: &Scope, cache: Cached, entries: usize);
 }
 
 /// What a source caches between snapshots.

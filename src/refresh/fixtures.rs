@@ -1,4 +1,4 @@
-//! A scripted source of snapshots, and refreshers of it.
+//! A scripted source of snapshots, and what refreshes and publishes it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -9,20 +9,22 @@ use std::time::Duration;
 
 use tokio::time::{self, sleep};
 
-use super::Refresher;
+use super::{Refresh, Refresher};
 use crate::config::{self, PortRule, Rules};
 use crate::file_sd::{Format, TargetGroup};
 use crate::inventory::*;
-use crate::output::Output;
+use crate::output::{Earlier, Output};
+use crate::publish::{Publication, Publisher};
 
 const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
 
 /// The next snapshots, and how long each takes. The last one repeats.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Script {
     steps: Rc<RefCell<VecDeque<Step>>>,
     pub(crate) starts: Rc<RefCell<Vec<time::Instant>>>,
     under_way: Rc<Cell<usize>>,
+    scope: Scope,
 }
 
 #[derive(Clone)]
@@ -33,7 +35,12 @@ pub(crate) enum Step {
 
 impl Script {
     pub(crate) fn of(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: Rc::new(RefCell::new(steps.into_iter().collect())), ..Self::default() }
+        Self {
+            steps: Rc::new(RefCell::new(steps.into_iter().collect())),
+            starts: Rc::default(),
+            under_way: Rc::default(),
+            scope: Scope { region: "eu-west-1".into(), account: None },
+        }
     }
 
     fn next(&self) -> Step {
@@ -43,6 +50,14 @@ impl Script {
 }
 
 impl Source for Script {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn covers(&self, _: &str) -> bool {
+        true
+    }
+
     async fn snapshot(&mut self) -> Snapshot {
         self.starts.borrow_mut().push(time::Instant::now());
         self.under_way.set(self.under_way.get() + 1);
@@ -105,7 +120,8 @@ pub(crate) fn running(tasks: &[&str]) -> Snapshot {
         }],
     };
     Snapshot {
-        clusters: Ok(vec![ClusterTasks { cluster: "prod".into(), tasks: Ok(listed.collect()) }]),
+        clusters: vec![ClusterTasks { cluster: "prod".into(), tasks: Ok(listed.collect()) }],
+        unlisted: None,
         definitions: HashMap::from([(definition.clone(), Fetched::Known(Arc::new(web)))]),
         hosts: HashMap::new(),
         failures: Failures::default(),
@@ -116,7 +132,7 @@ pub(crate) fn running(tasks: &[&str]) -> Snapshot {
 pub(crate) fn unlisted() -> Snapshot {
     let mut snapshot = running(&[]);
     let failure = snapshot.failures.record(failure(Operation::ListTasks));
-    snapshot.clusters = Ok(vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }]);
+    snapshot.clusters = vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }];
     snapshot
 }
 
@@ -124,7 +140,7 @@ pub(crate) fn unlisted() -> Snapshot {
 pub(crate) fn missing() -> Snapshot {
     let mut snapshot = running(&[]);
     let failure = snapshot.failures.record(failure_with(Operation::ListTasks, "ClusterNotFoundException"));
-    snapshot.clusters = Ok(vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }]);
+    snapshot.clusters = vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }];
     snapshot
 }
 
@@ -132,7 +148,7 @@ pub(crate) fn missing() -> Snapshot {
 pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
     let mut snapshot = running(tasks);
     let failure = snapshot.failures.record(failure(Operation::DescribeTasks));
-    let listed = snapshot.clusters.as_mut().unwrap()[0].tasks.as_mut().unwrap();
+    let listed = snapshot.clusters[0].tasks.as_mut().unwrap();
     listed.last_mut().unwrap().task = Fetched::Unknown(failure);
     snapshot
 }
@@ -151,11 +167,11 @@ impl Fixture {
         self.directory.path().join("targets.yml")
     }
 
-    pub(crate) fn refresher(&self, script: &Script) -> Refresher<Script> {
-        self.refresher_with(script, None)
+    pub(crate) fn scope(&self, script: &Script) -> ScopeAndFile {
+        self.scope_with(script, None)
     }
 
-    pub(crate) fn refresher_with(&self, script: &Script, max_stale: Option<Duration>) -> Refresher<Script> {
+    pub(crate) fn scope_with(&self, script: &Script, max_stale: Option<Duration>) -> ScopeAndFile {
         let label = |name: &str| name.to_owned();
         let rules = Rules {
             ports: PortRule::Label { name: label("PORT"), filter: None },
@@ -167,7 +183,12 @@ impl Fixture {
         };
         let output = Output::open(&config::Output::File { path: self.path(), format: Format::Yaml });
         let earlier = output.earlier();
-        Refresher::new(script.clone(), rules, output, earlier, max_stale)
+        let restored = match &earlier {
+            Earlier::Groups(groups) => groups.clone(),
+            _ => Arc::default(),
+        };
+        let publisher = Publisher::new(output, &earlier, [restored.clone()]);
+        ScopeAndFile { refresher: Refresher::new(script.clone(), rules, restored, max_stale), publisher }
     }
 
     /// Returns the ids of the tasks in the file; `None` without a file.
@@ -176,5 +197,20 @@ impl Fixture {
         let groups = crate::file_sd::parse(&bytes, Format::Yaml).unwrap();
         let id = |group: &TargetGroup| TaskArn::from(group.labels.get("task_arn").unwrap()).id().to_owned();
         Some(groups.iter().map(id).collect())
+    }
+}
+
+/// One scope, and the file that it is published in.
+pub(crate) struct ScopeAndFile {
+    pub(crate) refresher: Refresher<Script>,
+    pub(crate) publisher: Publisher,
+}
+
+impl ScopeAndFile {
+    /// Refreshes and publishes.
+    pub(crate) async fn refresh(&mut self) -> (Arc<Refresh>, Publication) {
+        let refresh = Arc::new(self.refresher.refresh().await);
+        self.publisher.refreshed(0, refresh.clone());
+        (refresh, self.publisher.publish().await)
     }
 }

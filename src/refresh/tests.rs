@@ -1,19 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Refresh;
 use super::fixtures::{Fixture, Script, Step, last_unknown, missing, running, unlisted};
-use super::{Outcome, Refresh};
+use crate::publish::Outcome;
 
 #[tokio::test(start_paused = true)]
 async fn keeps_the_targets_of_a_cluster_that_cannot_be_listed() {
     let steps = [Step::Learns(running(&["a", "b"])), Step::Learns(unlisted()), Step::Learns(running(&[]))];
     let (fixture, script) = (Fixture::new(), Script::of(steps));
-    let mut refresher = fixture.refresher(&script);
-    refresher.refresh().await;
-    let refresh = refresher.refresh().await;
+    let mut scope = fixture.scope(&script);
+    scope.refresh().await;
+    let (refresh, _) = scope.refresh().await;
     assert_eq!(refresh.kept.values().copied().collect::<Vec<_>>(), [2]);
     assert_eq!(fixture.tasks().unwrap(), ["a", "b"]);
-    refresher.refresh().await;
+    scope.refresh().await;
     assert_eq!(std::fs::read(fixture.path()).unwrap(), b"[]\n", "an empty success is written");
 }
 
@@ -21,28 +22,28 @@ async fn keeps_the_targets_of_a_cluster_that_cannot_be_listed() {
 async fn keeps_the_targets_of_a_task_that_cannot_be_described_and_updates_others() {
     let steps = [Step::Learns(running(&["a", "b"])), Step::Learns(last_unknown(&["c", "b"]))];
     let (fixture, script) = (Fixture::new(), Script::of(steps));
-    let mut refresher = fixture.refresher(&script);
-    refresher.refresh().await;
-    let refresh = refresher.refresh().await;
+    let mut scope = fixture.scope(&script);
+    scope.refresh().await;
+    let (refresh, publication) = scope.refresh().await;
     assert!(refresh.failed());
-    assert_eq!((refresh.added, refresh.removed), (1, 1));
+    assert_eq!((publication.added, publication.removed), (1, 1));
     assert_eq!(fixture.tasks().unwrap(), ["b", "c"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn writes_nothing_after_a_failure_without_previous_targets() {
     let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(unlisted())]));
-    let refresh = fixture.refresher(&script).refresh().await;
-    assert!(matches!(refresh.output, Outcome::NothingKnown));
+    let (_, publication) = fixture.scope(&script).refresh().await;
+    assert!(matches!(publication.output, Outcome::NothingKnown));
     assert_eq!(fixture.tasks(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn restart_during_an_outage_loses_no_targets() {
     let fixture = Fixture::new();
-    fixture.refresher(&Script::of([Step::Learns(running(&["a"]))])).refresh().await;
-    let refresh = fixture.refresher(&Script::of([Step::Learns(unlisted())])).refresh().await;
-    assert_eq!((refresh.targets.len(), refresh.added, refresh.removed), (1, 0, 0));
+    fixture.scope(&Script::of([Step::Learns(running(&["a"]))])).refresh().await;
+    let (_, publication) = fixture.scope(&Script::of([Step::Learns(unlisted())])).refresh().await;
+    assert_eq!((publication.targets.len(), publication.added, publication.removed), (1, 0, 0));
     assert_eq!(fixture.tasks().unwrap(), ["a"]);
 }
 
@@ -51,10 +52,10 @@ async fn replaces_an_unreadable_file_only_after_a_refresh_without_failures() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path(), "- targets: ['theirs:1']\n").unwrap();
     let script = Script::of([Step::Learns(last_unknown(&["a", "b"])), Step::Learns(running(&["a", "b"]))]);
-    let mut refresher = fixture.refresher(&script);
-    assert!(matches!(refresher.refresh().await.output, Outcome::NotOverwritten(_)));
+    let mut scope = fixture.scope(&script);
+    assert!(matches!(scope.refresh().await.1.output, Outcome::NotOverwritten(_)));
     assert_eq!(std::fs::read_to_string(fixture.path()).unwrap(), "- targets: ['theirs:1']\n");
-    refresher.refresh().await;
+    scope.refresh().await;
     assert_eq!(fixture.tasks().unwrap(), ["a", "b"]);
 }
 
@@ -62,11 +63,11 @@ async fn replaces_an_unreadable_file_only_after_a_refresh_without_failures() {
 async fn retries_a_failed_write() {
     let fixture = Fixture::new();
     std::fs::create_dir(fixture.path()).unwrap();
-    let mut refresher = fixture.refresher(&Script::of([Step::Learns(running(&["a"]))]));
-    let refresh = refresher.refresh().await;
-    assert!(refresh.failed() && matches!(refresh.output, Outcome::Failed(_)));
+    let mut scope = fixture.scope(&Script::of([Step::Learns(running(&["a"]))]));
+    let (_, publication) = scope.refresh().await;
+    assert!(publication.failed() && matches!(publication.output, Outcome::Failed(_)));
     std::fs::remove_dir(fixture.path()).unwrap();
-    assert!(!refresher.refresh().await.failed());
+    assert!(!scope.refresh().await.1.failed());
     assert_eq!(fixture.tasks().unwrap(), ["a"]);
     assert_eq!(std::fs::read_dir(fixture.directory.path()).unwrap().count(), 1, "no litter");
 }
@@ -75,15 +76,16 @@ async fn retries_a_failed_write() {
 async fn shares_the_results_of_equal_snapshots() {
     let steps = [running(&["a", "b"]), running(&["a", "b"]), unlisted(), running(&["a", "b"]), running(&["a"])];
     let (fixture, script) = (Fixture::new(), Script::of(steps.map(Step::Learns)));
-    let mut refresher = fixture.refresher(&script);
-    let (first, second) = (refresher.refresh().await, refresher.refresh().await);
+    let mut scope = fixture.scope(&script);
+    let ((first, _), (second, published)) = (scope.refresh().await, scope.refresh().await);
     assert!(Arc::ptr_eq(&first.derived, &second.derived) && Arc::ptr_eq(&first.targets, &second.targets));
-    assert_eq!((second.added, second.removed), (0, 0));
-    let failed = refresher.refresh().await;
+    assert!(Arc::ptr_eq(&second.targets, &published.targets));
+    assert_eq!((published.added, published.removed), (0, 0));
+    let (failed, _) = scope.refresh().await;
     assert_eq!((failed.derived.groups.len(), failed.targets.len(), failed.kept.len()), (0, 2, 1));
-    let (again, changed) = (refresher.refresh().await, refresher.refresh().await);
+    let ((again, _), (changed, published)) = (scope.refresh().await, scope.refresh().await);
     assert_eq!((again.derived.groups.len(), again.targets.len(), again.kept.len()), (2, 2, 0));
-    assert_eq!((changed.targets.len(), changed.removed), (1, 1));
+    assert_eq!((changed.targets.len(), published.removed), (1, 1));
     assert_eq!(fixture.tasks(), Some(vec!["a".to_owned()]));
 }
 
@@ -93,10 +95,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// expired, and the age of the oldest in minutes.
 async fn each_minute(max_stale: Option<Duration>, steps: Vec<Step>) -> Vec<(usize, usize, Option<u64>)> {
     let (fixture, count) = (Fixture::new(), steps.len());
-    let mut refresher = fixture.refresher_with(&Script::of(steps), max_stale);
+    let mut scope = fixture.scope_with(&Script::of(steps), max_stale);
     let mut results = Vec::new();
     for _ in 0..count {
-        let Refresh { kept, expired, oldest_kept, .. } = refresher.refresh().await;
+        let (refresh, _) = scope.refresh().await;
+        let Refresh { kept, expired, oldest_kept, .. } = &*refresh;
         let age = oldest_kept.map(|at| super::now().duration_since(at).as_secs() / 60);
         results.push((kept.values().sum(), expired.values().sum(), age));
         tokio::time::advance(MINUTE).await;
@@ -159,13 +162,13 @@ async fn max_stale_counts_from_when_each_target_was_last_learned() {
 #[tokio::test(start_paused = true)]
 async fn max_stale_counts_from_the_start_for_restored_targets() {
     let (fixture, limit) = (Fixture::new(), Some(3 * MINUTE));
-    fixture.refresher(&Script::of([Step::Learns(running(&["a"]))])).refresh().await;
+    fixture.scope(&Script::of([Step::Learns(running(&["a"]))])).refresh().await;
     tokio::time::advance(10 * MINUTE).await;
-    let mut refresher = fixture.refresher_with(&Script::of([Step::Learns(unlisted())]), limit);
+    let mut scope = fixture.scope_with(&Script::of([Step::Learns(unlisted())]), limit);
     tokio::time::advance(2 * MINUTE).await;
-    assert_eq!(refresher.refresh().await.targets.len(), 1);
+    assert_eq!(scope.refresh().await.0.targets.len(), 1);
     tokio::time::advance(MINUTE).await;
-    assert_eq!(refresher.refresh().await.targets.len(), 0);
+    assert_eq!(scope.refresh().await.0.targets.len(), 0);
     assert_eq!(std::fs::read(fixture.path()).unwrap(), b"[]\n");
 }
 
@@ -176,15 +179,15 @@ async fn clusters_of_equal_names_do_not_keep_each_others_targets() {
     let both = |ours: crate::inventory::Snapshot| {
         let mut snapshot = ours;
         let other = crate::inventory::ClusterTasks { cluster: theirs.into(), tasks: Ok(vec![]) };
-        snapshot.clusters.as_mut().unwrap().push(other);
+        snapshot.clusters.push(other);
         snapshot
     };
     let fixture = Fixture::new();
     let script = Script::of([running(&["a"]), unlisted(), running(&[])].map(|ours| Step::Learns(both(ours))));
-    let mut refresher = fixture.refresher(&script);
+    let mut scope = fixture.scope(&script);
     let complete = |refresh: &Refresh| refresh.clusters.iter().map(|state| state.complete).collect::<Vec<_>>();
-    assert_eq!(complete(&refresher.refresh().await), [true, true]);
-    let refresh = refresher.refresh().await;
+    assert_eq!(complete(&scope.refresh().await.0), [true, true]);
+    let (refresh, _) = scope.refresh().await;
     assert_eq!((refresh.targets.len(), complete(&refresh)), (1, vec![false, true]));
-    assert!(refresher.refresh().await.targets.is_empty());
+    assert!(scope.refresh().await.0.targets.is_empty());
 }

@@ -67,7 +67,7 @@ impl Derived {
 /// Derives the targets of a snapshot.
 pub fn derive(snapshot: &Snapshot, rules: &Rules) -> Derived {
     let mut derivation = Derivation { snapshot, rules, derived: Derived::default(), strings: Strings::default() };
-    for cluster in snapshot.clusters.iter().flatten() {
+    for cluster in &snapshot.clusters {
         for listed in cluster.tasks.iter().flatten() {
             derivation.add_task(&cluster.cluster, listed);
         }

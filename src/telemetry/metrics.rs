@@ -16,8 +16,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::process::Process;
-use crate::inventory::{Attempt, Cached, Clusters, Failure, Operation};
-use crate::refresh::{Outcome, Refresh};
+use crate::file_sd::TargetGroup;
+use crate::inventory::{Attempt, Cached, ClusterRef, Clusters, Failure, Operation, Scope, arn_account};
+use crate::publish::{Outcome, Publication};
+use crate::refresh::Refresh;
 use crate::status::Status;
 use crate::targets::SkipReason;
 use crate::writer::Written;
@@ -54,8 +56,10 @@ struct ByStage {
     stage: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct ByCluster {
+    account_id: String,
+    region: String,
     cluster: String,
 }
 
@@ -120,11 +124,13 @@ pub(super) struct Metrics {
     shown: Mutex<Shown>,
 }
 
-/// The clusters that have series.
+/// What has series.
 #[derive(Default)]
 struct Shown {
-    targets: BTreeSet<String>,
-    stale: BTreeSet<String>,
+    targets: BTreeSet<ByCluster>,
+    stale: BTreeSet<ByCluster>,
+    /// The number of entries in the caches of each scope.
+    cached: BTreeMap<(Scope, &'static str), usize>,
 }
 
 impl Metrics {
@@ -207,16 +213,19 @@ impl Metrics {
         self.refresh_failures.get_or_create(&ByStage { stage: PANIC }).inc();
     }
 
-    pub(super) fn refreshed(&self, refresh: &Refresh) {
+    pub(super) fn published(&self, publication: &Publication, new: &[&Refresh]) {
         let mut shown = self.shown();
-        self.refreshes.inc();
-        self.refresh_duration.observe(refresh.took.as_secs_f64());
-        self.count_failures(refresh);
-        let skipped = refresh.derived.skipped_by_reason();
-        for reason in SkipReason::CODES {
-            set(&self.skipped, &ByReason { reason }, skipped.get(reason).copied().unwrap_or(0));
+        for refresh in new {
+            self.refreshes.inc();
+            self.refresh_duration.observe(refresh.took.as_secs_f64());
+            self.count_failures(refresh);
         }
-        let result = match &refresh.output {
+        for reason in SkipReason::CODES {
+            let skipped = publication.refreshes.iter().map(|refresh| refresh.derived.skipped_by_reason());
+            let count = skipped.filter_map(|counts| counts.get(reason).copied()).sum();
+            set(&self.skipped, &ByReason { reason }, count);
+        }
+        let result = match &publication.output {
             Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => Some(WriteResult::replaced),
             Outcome::Written(Written::Unchanged) => Some(WriteResult::unchanged),
             Outcome::Failed(_) => Some(WriteResult::failed),
@@ -226,15 +235,15 @@ impl Metrics {
         if let Some(result) = result {
             self.writes.get_or_create(&ByResult { result }).inc();
         }
-        self.count_clusters(refresh, &mut shown.targets);
+        if matches!(publication.output, Outcome::Failed(_)) {
+            self.refresh_failures.get_or_create(&ByStage { stage: WRITE }).inc();
+        }
+        self.count_clusters(publication, &mut shown.targets);
     }
 
     fn count_failures(&self, refresh: &Refresh) {
         let mut stages: Vec<_> =
             refresh.snapshot.failures.iter().map(|(_, failure)| failure.operation.stage()).collect();
-        if matches!(refresh.output, Outcome::Failed(_)) {
-            stages.push(WRITE);
-        }
         if refresh.snapshot.failures.iter().any(|(_, failure)| failure.code == Failure::PANIC) {
             stages.push(PANIC);
         }
@@ -245,22 +254,27 @@ impl Metrics {
         }
     }
 
-    fn count_clusters(&self, refresh: &Refresh, shown: &mut BTreeSet<String>) {
-        let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for state in &refresh.clusters {
-            counts.insert(clusters.display(&state.cluster), 0);
-        }
-        if refresh.in_force() {
-            for group in refresh.targets.iter() {
-                let arn = group.labels.get("cluster_arn").unwrap_or_default();
-                *counts.entry(clusters.display_arn(arn)).or_default() += 1;
+    fn count_clusters(&self, publication: &Publication, shown: &mut BTreeSet<ByCluster>) {
+        let mut counts: BTreeMap<ByCluster, usize> = BTreeMap::new();
+        for refresh in &publication.refreshes {
+            let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
+            for state in &refresh.clusters {
+                counts.insert(by_cluster(&refresh.scope, &state.cluster), 0);
+            }
+            // The groups of a cluster follow each other.
+            for groups in refresh.targets.chunk_by(|one, next| cluster_arn(one) == cluster_arn(next)) {
+                let Some(arn) = groups.first().map(cluster_arn).filter(|_| publication.in_force()) else { continue };
+                let labels = match clusters.of_arn(arn) {
+                    Some(cluster) => by_cluster(&refresh.scope, cluster),
+                    None => by_cluster(&refresh.scope, &arn.into()),
+                };
+                *counts.entry(labels).or_default() += groups.len();
             }
         }
         for (cluster, count) in &counts {
-            set(&self.targets, &ByCluster { cluster: (*cluster).to_owned() }, *count);
+            set(&self.targets, cluster, *count);
         }
-        remove_others(&self.targets, shown, counts.keys().copied());
+        remove_others(&self.targets, shown, counts.into_keys().collect());
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
@@ -279,21 +293,26 @@ impl Metrics {
         }
     }
 
-    pub(super) fn cached(&self, cache: Cached, entries: usize) {
-        set(&self.cache_entries, &ByCache { cache: cache.name() }, entries);
+    pub(super) fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
+        let mut shown = self.shown();
+        shown.cached.insert((scope.clone(), cache.name()), entries);
+        let of_scopes = shown.cached.iter().filter(|((_, name), _)| *name == cache.name());
+        let all = of_scopes.map(|(_, entries)| entries).sum();
+        set(&self.cache_entries, &ByCache { cache: cache.name() }, all);
     }
 
     pub(super) fn render(&self, status: &Status, format: MetricsFormat) -> String {
         let mut shown = self.shown();
         self.last_refresh.set(status.last_refresh.map_or(0.0, unix_seconds));
         self.last_success.set(status.last_success.map_or(0.0, unix_seconds));
-        let oldest_kept = status.refresh.as_ref().and_then(|refresh| refresh.oldest_kept);
+        let refreshes = status.publication.iter().flat_map(|publication| &publication.refreshes);
+        let oldest_kept = refreshes.filter_map(|refresh| refresh.oldest_kept).min();
         self.oldest_kept.set(oldest_kept.map_or(0.0, |at| at.elapsed().as_secs_f64()));
         let stale = staleness(status);
         for (cluster, seconds) in &stale {
-            self.stale.get_or_create(&ByCluster { cluster: cluster.clone() }).set(*seconds);
+            self.stale.get_or_create(cluster).set(*seconds);
         }
-        remove_others(&self.stale, &mut shown.stale, stale.keys().map(String::as_str));
+        remove_others(&self.stale, &mut shown.stale, stale.into_keys().collect());
         let mut text = String::new();
         // Writing to memory cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -305,14 +324,29 @@ impl Metrics {
 }
 
 /// Returns for how many seconds each cluster has been incomplete.
-fn staleness(status: &Status) -> BTreeMap<String, f64> {
-    let Some(refresh) = &status.refresh else { return BTreeMap::new() };
-    let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
-    let seconds = refresh.clusters.iter().map(|state| {
-        let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
-        (clusters.display(&state.cluster).to_owned(), stale)
-    });
-    seconds.collect()
+fn staleness(status: &Status) -> BTreeMap<ByCluster, f64> {
+    let mut seconds = BTreeMap::new();
+    for refresh in status.publication.iter().flat_map(|publication| &publication.refreshes) {
+        for state in &refresh.clusters {
+            let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
+            seconds.insert(by_cluster(&refresh.scope, &state.cluster), stale);
+        }
+    }
+    seconds
+}
+
+fn by_cluster(scope: &Scope, cluster: &ClusterRef) -> ByCluster {
+    // An ARN knows better than the credentials whose cluster it is.
+    let account = arn_account(cluster.as_str()).or(scope.account.as_deref());
+    ByCluster {
+        account_id: account.unwrap_or_default().to_owned(),
+        region: scope.region.to_string(),
+        cluster: cluster.name().to_owned(),
+    }
+}
+
+fn cluster_arn(group: &TargetGroup) -> &str {
+    group.labels.get("cluster_arn").unwrap_or_default()
 }
 
 /// Sets a gauge to a count.
@@ -322,14 +356,13 @@ fn set<L: Clone + Hash + Eq>(family: &Family<L, Gauge>, labels: &L, count: usize
 
 /// Removes the series of clusters that are gone. The others keep their values: a scrape may come at any moment, and
 /// must not find a series missing.
-fn remove_others<'a, M>(
+fn remove_others<M>(
     family: &Family<ByCluster, M, impl MetricConstructor<M>>,
-    shown: &mut BTreeSet<String>,
-    clusters: impl Iterator<Item = &'a str>,
+    shown: &mut BTreeSet<ByCluster>,
+    now: BTreeSet<ByCluster>,
 ) {
-    let now: BTreeSet<String> = clusters.map(str::to_owned).collect();
     for cluster in shown.difference(&now) {
-        family.remove(&ByCluster { cluster: cluster.clone() });
+        family.remove(cluster);
     }
     *shown = now;
 }

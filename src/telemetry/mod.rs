@@ -12,7 +12,8 @@ pub use self::logs::init;
 use self::metrics::Metrics;
 pub use self::metrics::MetricsFormat;
 use self::report::Misconfigurations;
-use crate::inventory::{Attempt, Cached};
+use crate::inventory::{Attempt, Cached, Scope};
+use crate::publish::Publication;
 use crate::refresh::Refresh;
 use crate::status::Status;
 
@@ -30,10 +31,11 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    /// Records a finished refresh.
-    pub fn refreshed(&self, refresh: &Refresh) {
-        report::report(refresh, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
-        self.metrics.refreshed(refresh);
+    /// Records a publication, and the refreshes that it is the first to publish.
+    pub fn published<'a>(&self, publication: &Publication, new: impl Iterator<Item = &'a Refresh>) {
+        let new: Vec<_> = new.collect();
+        report::report(publication, &new, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
+        self.metrics.published(publication, &new);
     }
 
     /// Records a refresh that panicked.
@@ -46,9 +48,9 @@ impl Telemetry {
         self.metrics.attempt(attempt);
     }
 
-    /// Records the number of entries of a cache.
-    pub fn cached(&self, cache: Cached, entries: usize) {
-        self.metrics.cached(cache, entries);
+    /// Records the number of entries of a cache of a scope.
+    pub fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
+        self.metrics.cached(scope, cache, entries);
     }
 
     /// Returns the metrics as text.

@@ -1,4 +1,4 @@
-//! Logs a refresh: a line when the targets change, a line for each failure, and the reason if there are no targets.
+//! Logs a publication: a line when the targets change, a line for each failure, and the reason if there are no targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -6,7 +6,8 @@ use std::fmt::Write;
 use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::inventory::{Failure, FailureId};
-use crate::refresh::{Outcome, Refresh};
+use crate::publish::{Outcome, Publication};
+use crate::refresh::Refresh;
 use crate::targets::{SkipReason, Skipped};
 use crate::writer::Written;
 
@@ -16,22 +17,27 @@ const MOST_MISCONFIGURED: usize = 10;
 /// Kinds of misconfiguration: the container's name, and the reason in words.
 pub(super) type Misconfigurations = BTreeSet<(String, String)>;
 
-/// Logs a refresh. `logged` holds the misconfigurations that have been logged already.
-pub(super) fn report(refresh: &Refresh, logged: &mut Misconfigurations) {
-    for (id, failure) in refresh.snapshot.failures.iter() {
-        report_failure(refresh, id, failure);
+/// Logs a publication and its new refreshes. `logged` holds the misconfigurations that have been logged already.
+pub(super) fn report(publication: &Publication, new: &[&Refresh], logged: &mut Misconfigurations) {
+    let scopes = publication.refreshes.len() + publication.outstanding;
+    for refresh in new {
+        // With one scope, every line is about it.
+        let scope = (scopes > 1).then(|| refresh.scope.to_string());
+        for (id, failure) in refresh.snapshot.failures.iter() {
+            report_failure(refresh, scope.as_deref(), id, failure);
+        }
+        report_kept(refresh);
     }
-    report_output(refresh);
-    report_kept(refresh);
-    report_misconfigurations(&refresh.derived.skipped, logged);
+    let skipped: Vec<_> = publication.refreshes.iter().flat_map(|refresh| &refresh.derived.skipped).collect();
+    report_output(publication, new, &skipped);
+    report_misconfigurations(&skipped, logged);
     // If a failure hid all containers, the failure is the reason, and is logged already.
-    let skipped = &refresh.derived.skipped;
-    if refresh.targets.is_empty() && (refresh.snapshot.failures.is_empty() || !skipped.is_empty()) {
-        report_no_targets(skipped);
+    if publication.targets.is_empty() && (publication.complete() || !skipped.is_empty()) {
+        report_no_targets(&skipped);
     }
 }
 
-fn report_failure(refresh: &Refresh, id: FailureId, failure: &Failure) {
+fn report_failure(refresh: &Refresh, scope: Option<&str>, id: FailureId, failure: &Failure) {
     let kept = refresh.kept.get(&id).copied().unwrap_or(0);
     let mut now = format!("keeping {kept} targets");
     if let Some(cluster) = &failure.cluster {
@@ -40,6 +46,7 @@ fn report_failure(refresh: &Refresh, id: FailureId, failure: &Failure) {
     let Failure { operation, code, message, calls, .. } = failure;
     warn!(
         %operation,
+        scope,
         cluster = failure.cluster.as_ref().map(|cluster| cluster.as_str()),
         code,
         error = message,
@@ -54,8 +61,10 @@ fn report_failure(refresh: &Refresh, id: FailureId, failure: &Failure) {
             "older than -config.max-stale"
         };
         warn!(
+            scope,
             cluster = failure.cluster.as_ref().map(|cluster| cluster.as_str()),
-            removed, "last known targets removed: {why}"
+            removed,
+            "last known targets removed: {why}"
         );
     }
 }
@@ -72,12 +81,12 @@ fn report_kept(refresh: &Refresh) {
     }
 }
 
-fn report_output(refresh: &Refresh) {
-    let targets = refresh.targets.len();
-    let took = refresh.took.as_secs_f64();
-    let (added, removed) = (refresh.added, refresh.removed);
-    let skipped = || by_reason(&refresh.derived.skipped);
-    match &refresh.output {
+fn report_output(publication: &Publication, new: &[&Refresh], skipped: &[&Skipped]) {
+    let targets = publication.targets.len();
+    let took = new.iter().map(|refresh| refresh.took).max().unwrap_or_default().as_secs_f64();
+    let (added, removed) = (publication.added, publication.removed);
+    let skipped = || by_reason(skipped);
+    match &publication.output {
         // Without a file, the targets are only served.
         Outcome::Written(Written::Unchanged) if added + removed > 0 => {
             info!(targets, added, removed, skipped = skipped(), seconds = took, "targets changed");
@@ -97,9 +106,9 @@ fn report_output(refresh: &Refresh) {
 }
 
 /// Logs misconfigured containers: a line for each kind when it first occurs.
-fn report_misconfigurations(skipped: &[Skipped], logged: &mut Misconfigurations) {
+fn report_misconfigurations(skipped: &[&Skipped], logged: &mut Misconfigurations) {
     let mut kinds: BTreeMap<(String, String), Vec<&Skipped>> = BTreeMap::new();
-    for skipped in skipped.iter().filter(|skipped| skipped.reason.is_misconfiguration()) {
+    for skipped in skipped.iter().copied().filter(|skipped| skipped.reason.is_misconfiguration()) {
         let container = skipped.container.as_deref().unwrap_or_default().to_owned();
         kinds.entry((container, skipped.reason.to_string())).or_default().push(skipped);
     }
@@ -118,7 +127,7 @@ fn report_misconfigurations(skipped: &[Skipped], logged: &mut Misconfigurations)
 }
 
 /// Logs why there are no targets, with a remedy for the most frequent reason.
-fn report_no_targets(skipped: &[Skipped]) {
+fn report_no_targets(skipped: &[&Skipped]) {
     let containers = skipped.iter().filter(|skipped| skipped.container.is_some()).count();
     let mut counts: BTreeMap<&SkipReason, usize> = BTreeMap::new();
     for skipped in skipped {
@@ -140,7 +149,7 @@ fn report_no_targets(skipped: &[Skipped]) {
 }
 
 /// Formats counts as `no_port_label=12 invalid_port=1`; `None` if nothing was skipped.
-fn by_reason(skipped: &[Skipped]) -> Option<String> {
+fn by_reason(skipped: &[&Skipped]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for skipped in skipped {
         *counts.entry(skipped.reason.code()).or_default() += 1;

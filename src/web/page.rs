@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::explain::{Explanation, Row, Verdict, explain};
 use crate::printable;
-use crate::refresh::Refresh;
+use crate::publish::Publication;
 use crate::status::Status;
 
 /// The number of containers on a page.
@@ -24,12 +24,13 @@ th{white-space:nowrap}code{font-size:.9em}small{color:#57606a}.verdict{white-spa
 .target,.good{color:#7ee787}.misconfigured,.unknown,.failed{color:#ffa657}.skipped{color:#8b949e}a{color:#79c0ff}}";
 
 /// Returns the number of the page that a query asks for, if there is such a page. Pages count from 1.
-pub(super) fn number(query: Option<&str>, refresh: Option<&Refresh>) -> Option<usize> {
+pub(super) fn number(query: Option<&str>, publication: Option<&Publication>) -> Option<usize> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let Some((_, number)) = pairs.find(|(name, _)| name == "page") else { return Some(1) };
-    let rows = refresh.map_or(0, |refresh| {
-        let derived = &refresh.derived;
-        refresh.targets.len() + derived.skipped.len() + derived.unknown.len()
+    let rows = publication.map_or(0, |publication| {
+        let refreshes = publication.refreshes.iter();
+        let others = refreshes.map(|refresh| refresh.derived.skipped.len() + refresh.derived.unknown.len());
+        publication.targets.len() + others.sum::<usize>()
     });
     number.parse().ok().filter(|number| (1..=pages(rows)).contains(number))
 }
@@ -44,9 +45,9 @@ pub(super) fn start(status: &Status, telemetry_path: &str) -> String {
         1 => "1 target".to_owned(),
         number => format!("{number} targets"),
     });
-    let (class, went) = match status.refresh.as_deref() {
+    let (class, went) = match status.publication.as_deref() {
         None => ("unknown", "the first refresh has not ended"),
-        Some(refresh) if refresh.failed() => ("failed", "the last refresh had failures"),
+        Some(publication) if publication.failed() => ("failed", "the last refresh had failures"),
         Some(_) => ("good", "the last refresh succeeded"),
     };
     format!(
@@ -63,10 +64,10 @@ pub(super) fn start(status: &Status, telemetry_path: &str) -> String {
     )
 }
 
-/// Renders the rest of the page: a refresh, this page of its containers, and the flags in force.
-pub(super) fn rest(refresh: Option<&Refresh>, flags: &[(&'static str, String)], page: usize) -> String {
+/// Renders the rest of the page: a publication, this page of its containers, and the flags in force.
+pub(super) fn rest(publication: Option<&Publication>, flags: &[(&'static str, String)], page: usize) -> String {
     let mut html = String::new();
-    if let Some(explanation) = refresh.map(explain) {
+    if let Some(explanation) = publication.map(explain) {
         last_refresh(&mut html, &explanation);
         containers(&mut html, explanation, page);
     }

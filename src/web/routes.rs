@@ -123,13 +123,14 @@ impl Routes {
 
     async fn page(&self, query: Option<&str>, connection: &Arc<Connection>) -> Response<ResponseBody> {
         let status = self.app.status.get();
-        let refresh = status.refresh.clone();
-        let Some(number) = page::number(query, refresh.as_deref()) else { return not_found("no such page\n") };
+        let publication = status.publication.clone();
+        let Some(number) = page::number(query, publication.as_deref()) else { return not_found("no such page\n") };
         let start = page::start(&status, &self.app.telemetry_path);
         let app = self.app.clone();
-        let render =
-            move |out: &mut dyn io::Write| out.write_all(page::rest(refresh.as_deref(), &app.flags, number).as_bytes());
-        self.large(&status, Key::Page(status.refresh_version, number), HTML, start, connection, render).await
+        let render = move |out: &mut dyn io::Write| {
+            out.write_all(page::rest(publication.as_deref(), &app.flags, number).as_bytes())
+        };
+        self.large(&status, Key::Page(status.publication_version, number), HTML, start, connection, render).await
     }
 
     /// Responds with a body that is rendered once for all who ask for it.
@@ -149,7 +150,7 @@ impl Routes {
         };
         let is_current = |key: &Key| match key {
             Key::Targets(version, _) => *version == status.targets_version,
-            Key::Page(version, _) => *version == status.refresh_version,
+            Key::Page(version, _) => *version == status.publication_version,
         };
         match self.large.get(key, is_current, render).await {
             Err(RenderFailed) => internal_error(),

@@ -28,7 +28,7 @@ impl Asked {
         let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         let Some((_, cluster)) = pairs.find(|(name, _)| name == "cluster") else { return Self::All };
         let asked = ClusterRef::from(&*cluster);
-        let scanned = status.refresh.iter().flat_map(|refresh| &refresh.clusters);
+        let scanned = status.publication.iter().flat_map(|publication| publication.clusters());
         let clusters = Clusters::new(scanned.map(|state| &state.cluster));
         let with_targets = status.target_clusters.iter().filter(|arn| is_meant(&asked, arn, &clusters));
         let with_targets: Vec<ClusterRef> = with_targets.cloned().collect();
@@ -48,9 +48,11 @@ fn is_meant(asked: &ClusterRef, arn: &ClusterRef, clusters: &Clusters<'_>) -> bo
 fn without_targets(status: &Status, asked: &ClusterRef, clusters: &Clusters<'_>) -> Asked {
     const UNAVAILABLE: Asked = Asked::Unavailable("no targets of this cluster are known yet\n");
     let seen = status.seen.contains(asked);
-    let Some(refresh) = status.refresh.as_deref() else { return if seen { UNAVAILABLE } else { Asked::NotFound } };
-    let mut states = refresh.clusters.iter().filter(|state| is_scanned_as(asked, &state.cluster, clusters, seen));
-    if states.any(|state| !state.complete) || (seen && refresh.snapshot.clusters.is_err()) {
+    let Some(publication) = status.publication.as_deref() else {
+        return if seen { UNAVAILABLE } else { Asked::NotFound };
+    };
+    let mut states = publication.clusters().filter(|state| is_scanned_as(asked, &state.cluster, clusters, seen));
+    if states.any(|state| !state.complete) || (seen && publication.lacks_clusters()) {
         return UNAVAILABLE;
     }
     if seen { Asked::Empty } else { Asked::NotFound }
@@ -76,8 +78,9 @@ mod tests {
 
     use super::*;
     use crate::file_sd::TargetGroup;
-    use crate::inventory::{Failure, Failures, Operation, Snapshot};
-    use crate::refresh::{Outcome, Refresh};
+    use crate::inventory::{Failure, Failures, Operation, Scope, Snapshot};
+    use crate::publish::{Outcome, Publication};
+    use crate::refresh::Refresh;
     use crate::staleness::ClusterState;
     use crate::status::SharedStatus;
     use crate::targets::Derived;
@@ -95,8 +98,8 @@ mod tests {
         Arc::new(clusters.iter().map(group).collect())
     }
 
-    fn refresh(scanned: &[(&str, bool)], with_targets: &[&str]) -> Arc<Refresh> {
-        Arc::new(refresh_of(scanned, with_targets))
+    fn publication(scanned: &[(&str, bool)], with_targets: &[&str]) -> Arc<Publication> {
+        Arc::new(published(refresh_of(scanned, with_targets)))
     }
 
     fn refresh_of(scanned: &[(&str, bool)], with_targets: &[&str]) -> Refresh {
@@ -106,22 +109,32 @@ mod tests {
             last_complete: Instant::now(),
         };
         Refresh {
+            scope: Scope { region: "eu-west-1".into(), account: None },
             snapshot: Arc::new(Snapshot {
-                clusters: Ok(vec![]),
+                clusters: vec![],
+                unlisted: None,
                 definitions: HashMap::new(),
                 hosts: HashMap::new(),
                 failures: Failures::default(),
             }),
             derived: Arc::new(Derived::default()),
             targets: targets(with_targets),
-            added: 0,
-            removed: 0,
             kept: BTreeMap::new(),
             expired: BTreeMap::new(),
             oldest_kept: None,
             clusters: scanned.iter().map(state).collect(),
-            output: Outcome::Written(Written::Unchanged),
             took: Duration::ZERO,
+        }
+    }
+
+    fn published(refresh: Refresh) -> Publication {
+        Publication {
+            targets: refresh.targets.clone(),
+            refreshes: vec![Arc::new(refresh)],
+            outstanding: 0,
+            added: 0,
+            removed: 0,
+            output: Outcome::Written(Written::Unchanged),
         }
     }
 
@@ -136,22 +149,22 @@ mod tests {
     #[test]
     fn name_and_foreign_arn_are_two_clusters() {
         let status = SharedStatus::default();
-        status.refreshed(refresh(&[("prod", true), (THEIRS, true)], &[OURS, THEIRS]));
+        status.published(publication(&[("prod", true), (THEIRS, true)], &[OURS, THEIRS]));
         assert_eq!(
             ["prod", OURS, THEIRS].map(|cluster| ask(&status, cluster)),
             [of(&[OURS]), of(&[OURS]), of(&[THEIRS])]
         );
         assert_eq!(ask(&status, OTHERS), Asked::NotFound);
-        status.refreshed(refresh(&[("prod", true), (THEIRS, false)], &[THEIRS]));
+        status.published(publication(&[("prod", true), (THEIRS, false)], &[THEIRS]));
         assert_eq!(["prod", OURS].map(|cluster| ask(&status, cluster)), [Asked::Empty, Asked::Empty]);
-        status.refreshed(refresh(&[("prod", true), (THEIRS, false)], &[OURS]));
+        status.published(publication(&[("prod", true), (THEIRS, false)], &[OURS]));
         assert!(matches!(ask(&status, THEIRS), Asked::Unavailable(_)));
     }
 
     #[test]
     fn name_means_every_listed_cluster_of_that_name() {
         let status = SharedStatus::default();
-        status.refreshed(refresh(&[(OURS, true), (THEIRS, true)], &[OURS, THEIRS]));
+        status.published(publication(&[(OURS, true), (THEIRS, true)], &[OURS, THEIRS]));
         assert_eq!(ask(&status, "prod"), of(&[OURS, THEIRS]));
     }
 
@@ -161,7 +174,7 @@ mod tests {
         assert!(matches!(ask(&status, OURS), Asked::Unavailable(_)));
         status.restored(&targets(&[OURS]));
         assert_eq!((ask(&status, OURS), ask(&status, "other")), (of(&[OURS]), Asked::NotFound));
-        status.refreshed(refresh(&[], &[]));
+        status.published(publication(&[], &[]));
         for asked in [OURS, "prod"] {
             assert_eq!(ask(&status, asked), Asked::Empty, "{asked}");
         }
@@ -183,7 +196,7 @@ mod tests {
             transient: false,
         });
         unlisted.snapshot = Arc::new(failed);
-        status.refreshed(Arc::new(unlisted));
+        status.published(Arc::new(published(unlisted)));
         assert!(matches!(ask(&status, OURS), Asked::Unavailable(_)));
         assert_eq!(ask(&status, "never"), Asked::NotFound);
     }

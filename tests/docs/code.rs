@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ecs_discovery::cli::{Parsed, parse};
-use ecs_discovery::inventory::{ClusterRef, ClusterTasks, Failures, NoHost, Operation, Snapshot, Source, TaskStatus};
+use ecs_discovery::inventory::{
+    ClusterRef, ClusterTasks, Failures, NoHost, Operation, Scope, Snapshot, Source, TaskStatus,
+};
 use ecs_discovery::output::{Earlier, Output};
+use ecs_discovery::publish::Publisher;
 use ecs_discovery::refresh::Refresher;
 use ecs_discovery::status::SharedStatus;
 use ecs_discovery::targets::SkipReason;
@@ -53,21 +56,34 @@ pub(crate) fn iam_actions() -> BTreeSet<String> {
 pub(crate) fn metrics() -> String {
     let (telemetry, status) = (Telemetry::default(), SharedStatus::default());
     let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
-    let mut refresher = Refresher::new(EmptyCluster, config.rules, Output::Nowhere, Earlier::Nothing, None);
+    let source = EmptyCluster(Scope { region: "eu-west-1".into(), account: Some("123456789012".into()) });
+    let mut refresher = Refresher::new(source, config.rules, Arc::default(), None);
+    let mut publisher = Publisher::new(Output::Nowhere, &Earlier::Nothing, [Arc::default()]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let refresh = runtime.block_on(refresher.refresh());
-    telemetry.refreshed(&refresh);
-    status.refreshed(Arc::new(refresh));
+    let refresh = Arc::new(runtime.block_on(refresher.refresh()));
+    publisher.refreshed(0, refresh.clone());
+    let publication = runtime.block_on(publisher.publish());
+    telemetry.published(&publication, [&*refresh].into_iter());
+    status.published(Arc::new(publication));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)
 }
 
-struct EmptyCluster;
+struct EmptyCluster(Scope);
 
 impl Source for EmptyCluster {
+    fn scope(&self) -> &Scope {
+        &self.0
+    }
+
+    fn covers(&self, _: &str) -> bool {
+        true
+    }
+
     async fn snapshot(&mut self) -> Snapshot {
         let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()) };
         Snapshot {
-            clusters: Ok(vec![cluster]),
+            clusters: vec![cluster],
+            unlisted: None,
             definitions: Default::default(),
             hosts: Default::default(),
             failures: Failures::default(),

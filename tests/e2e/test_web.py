@@ -1,6 +1,7 @@
 """The web endpoints, tested with Prometheus, promtool and a browser."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -41,7 +42,7 @@ def test_promtool_accepts_the_metrics(account, prod, serving, prometheus_program
     )
 
     assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
-    assert 'ecs_discovery_targets{cluster="prod"} 1' in metrics
+    assert re.search(r'^ecs_discovery_targets\{account_id="\d+",region="[a-z0-9-]+",cluster="prod"\} 1$', metrics, re.M)
     assert 'operation="ListTasks",code="ClusterNotFoundException"} 1' in metrics
 
 

@@ -49,7 +49,7 @@ pub(crate) fn of(world: &World, config: &AwsConfig) -> Snapshot {
             )
         })
     });
-    Snapshot { clusters: Ok(clusters), definitions, hosts: hosts.collect(), failures }
+    Snapshot { clusters, unlisted: None, definitions, hosts: hosts.collect(), failures }
 }
 
 fn active(world: &World) -> impl Iterator<Item = &simaws::Cluster> {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use simaws::{SimAws, Task, World};
 use tempfile::TempDir;
 
-pub(crate) use client::{Metrics, Server, read_until_closed};
+pub(crate) use client::{Metrics, Server, of_cluster, of_cluster_in, read_until_closed};
 pub(crate) use log::{is_failure, text};
 use program::Stdout;
 pub(crate) use program::{Exited, Program, Signal};

@@ -11,7 +11,7 @@ use std::{env, fs};
 use ecs_discovery::aws::{Aws, StartError};
 use ecs_discovery::cli::{self, Parsed};
 use ecs_discovery::config::Config;
-use ecs_discovery::inventory::{Attempt, Cached, Observer, Snapshot, Source};
+use ecs_discovery::inventory::{Attempt, Cached, Observer, Scope, Snapshot, Source};
 use ecs_discovery::run::{connect, run_with};
 use simaws::{Fault, FaultKind};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,6 +32,14 @@ const STAND_IN: &str = "panics::limited_run_ends_with_an_error";
 struct Panicking(Aws);
 
 impl Source for Panicking {
+    fn scope(&self) -> &Scope {
+        self.0.scope()
+    }
+
+    fn covers(&self, cluster_arn: &str) -> bool {
+        self.0.covers(cluster_arn)
+    }
+
     async fn snapshot(&mut self) -> Snapshot {
         assert!(!Path::new(TRIGGER).exists(), "requested by the test");
         self.0.snapshot().await
@@ -50,13 +58,14 @@ impl Observer for PanickingObserver {
         self.0.attempt(attempt);
     }
 
-    fn cached(&self, cache: Cached, entries: usize) {
-        self.0.cached(cache, entries);
+    fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
+        self.0.cached(scope, cache, entries);
     }
 }
 
-async fn connect_panicking(config: &Config, observer: Arc<dyn Observer>) -> Result<Panicking, StartError> {
-    connect(config, Arc::new(PanickingObserver(observer))).await.map(Panicking)
+async fn connect_panicking(config: &Config, observer: Arc<dyn Observer>) -> Result<Vec<Panicking>, StartError> {
+    let sources = connect(config, Arc::new(PanickingObserver(observer))).await?;
+    Ok(sources.into_iter().map(Panicking).collect())
 }
 
 /// Runs in place of the program, to its end.

@@ -3,7 +3,7 @@
 use simaws::{Cluster, Describe, Fault, FaultKind, Options, World};
 
 use crate::fixtures::{API, BUS, SHOP, TWO_CLUSTERS, WEB, exporter, fargate, on_bridge, on_fargate, two_clusters};
-use crate::harness::{Scene, run_concurrently, text, wait_until};
+use crate::harness::{Scene, of_cluster_in, run_concurrently, text, wait_until};
 
 /// The operations of a first refresh of [`two_clusters`] without `-config.cluster`.
 const OPERATIONS: [&str; 6] = [
@@ -243,8 +243,9 @@ fn cluster_of_another_account_is_not_the_one_of_the_same_name() {
         scene.wait_for_message("ListTasks failed: keeping 0 targets of cluster prod");
         scene.aws.change(|world| world.cluster_mut("prod").remove_task("web-1"));
         scene.wait_for_targets(&[SHOP, API, BUS]);
-        let targets = |cluster: &str| server.metrics().value(&format!("targets{{cluster=\"{cluster}\"}}"));
-        wait_until("the metrics tell them apart", || (targets("prod"), targets(theirs)) == (Some(1.0), Some(0.0)));
+        let targets = |account: &str| server.metrics().value(&of_cluster_in(account, "targets", "prod"));
+        let expected = (Some(1.0), Some(0.0));
+        wait_until("the metrics tell them apart", || (targets("123456789012"), targets("999999999999")) == expected);
         scene.stop();
     }
 }

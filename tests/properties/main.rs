@@ -25,7 +25,7 @@ proptest! {
     fn every_container_is_a_target_skipped_or_unknown(snapshot in snapshot(), rules in rules()) {
         let derived = derive(&snapshot, &rules);
         let accounted = accounted(&derived);
-        for listed in snapshot.clusters.iter().flatten().flat_map(|cluster| cluster.tasks.iter().flatten()) {
+        for listed in snapshot.clusters.iter().flat_map(|cluster| cluster.tasks.iter().flatten()) {
             let id = listed.arn.as_str().to_owned();
             let whole_task = accounted.contains(&(id.clone(), None));
             let Fetched::Known(task) = &listed.task else {
@@ -76,11 +76,9 @@ impl Shuffle {
                 self.list(&mut Arc::make_mut(definition).containers);
             }
         }
-        if let Ok(clusters) = &mut snapshot.clusters {
-            self.list(clusters);
-            for task in clusters.iter_mut().filter_map(|cluster| cluster.tasks.as_mut().ok()) {
-                self.tasks(task);
-            }
+        self.list(&mut snapshot.clusters);
+        for task in snapshot.clusters.iter_mut().filter_map(|cluster| cluster.tasks.as_mut().ok()) {
+            self.tasks(task);
         }
         snapshot
     }

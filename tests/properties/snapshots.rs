@@ -54,7 +54,8 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let clusters = vec(cluster(), 0..4);
     (clusters, definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
         |(clusters, definitions, hosts, failure)| Snapshot {
-            clusters: failure.map_or_else(|| Ok(numbered(clusters)), Err),
+            clusters: numbered(clusters),
+            unlisted: failure,
             definitions: DEFINITIONS.map(|name| arn(name).as_str().into()).into_iter().zip(definitions).collect(),
             hosts: INSTANCES.map(|name| arn(name).as_str().into()).into_iter().zip(hosts).collect(),
             failures: failures().0,

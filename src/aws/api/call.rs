@@ -12,19 +12,20 @@ use super::attempts::{EachAttempt, Finished};
 use super::circuit_breaker::CircuitBreakers;
 use super::errors;
 use super::rate_limit::{Bucket, RateLimits};
-use crate::inventory::{Attempt, ClusterRef, Failure, Observer, Operation};
+use crate::inventory::{Attempt, ClusterRef, Failure, Observer, Operation, Scope};
 
 /// Makes calls within AWS's rate limits, skips those that would only fail late, and reports every attempt.
 #[derive(Clone)]
 pub(in crate::aws) struct Caller {
     limits: Arc<RateLimits>,
     breakers: Arc<CircuitBreakers>,
+    scope: Arc<Scope>,
     observer: Arc<dyn Observer>,
 }
 
 impl Caller {
-    pub(in crate::aws) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { limits: Arc::default(), breakers: Arc::default(), observer }
+    pub(in crate::aws) fn new(scope: Arc<Scope>, observer: Arc<dyn Observer>) -> Self {
+        Self { scope, limits: Arc::default(), breakers: Arc::default(), observer }
     }
 
     /// Makes calls again that an earlier refresh skipped.
@@ -58,7 +59,8 @@ impl Caller {
 
     /// Returns an interceptor that reports each attempt, and slows down the bucket when one is throttled.
     fn interceptor<E>(&self, operation: Operation, cluster: Option<&ClusterRef>, bucket: &Bucket) -> EachAttempt<E> {
-        let (observer, slowed, cluster_name) = (self.observer.clone(), bucket.clone(), cluster.cloned());
+        let (scope, observer) = (self.scope.clone(), self.observer.clone());
+        let (slowed, cluster_name) = (bucket.clone(), cluster.cloned());
         EachAttempt::new(move |finished: &Finished<'_>| {
             let Finished { number, code, request_id, took } = *finished;
             let throttled = errors::is_throttle(code);
@@ -67,7 +69,7 @@ impl Caller {
             }
             let cluster = cluster_name.as_ref().map(|cluster| cluster.as_str());
             tracing::debug!(%operation, cluster, attempt = number, code, request_id, seconds = took.as_secs_f64(), "AWS call");
-            observer.attempt(&Attempt { operation, code, throttled, took });
+            observer.attempt(&Attempt { scope: &scope, operation, code, throttled, took });
         })
     }
 }
@@ -89,9 +91,13 @@ mod tests {
 
     struct Nobody;
 
+    fn scope() -> Arc<Scope> {
+        Arc::new(Scope { region: "eu-west-1".into(), account: None })
+    }
+
     impl Observer for Nobody {
         fn attempt(&self, _: &Attempt<'_>) {}
-        fn cached(&self, _: Cached, _: usize) {}
+        fn cached(&self, _: &Scope, _: Cached, _: usize) {}
     }
 
     type Response = Result<(), SdkError<ListTasksError, HttpResponse>>;
@@ -101,7 +107,7 @@ mod tests {
         clusters: usize,
         respond: impl AsyncFn(usize, &Caller) -> Response,
     ) -> (Vec<Option<String>>, Duration) {
-        let (caller, start) = (Caller::new(Arc::new(Nobody)), Instant::now());
+        let (caller, start) = (Caller::new(scope(), Arc::new(Nobody)), Instant::now());
         let (caller, respond) = (&caller, &respond);
         let calls = (0..clusters).map(|n| async move {
             let cluster = ClusterRef::from(format!("c-{n}").as_str());
@@ -163,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn next_refresh_calls_again() {
-        let caller = Caller::new(Arc::new(Nobody));
+        let caller = Caller::new(scope(), Arc::new(Nobody));
         let call = || async { caller.call(Operation::ListTasks, None, |_| hang(0, &caller)).await.unwrap_err().code };
         for _ in 0..8 {
             assert_eq!(call().await, "Timeout");

@@ -33,9 +33,11 @@ use self::role::AssumedRole;
 use self::sources::Sources;
 use super::api::errors::LoginError;
 use crate::config::AwsConfig;
+use crate::inventory::Scope;
 
 /// The clients of the services.
 pub(in crate::aws) struct Clients {
+    pub(in crate::aws) scope: Scope,
     pub(in crate::aws) ecs: aws_sdk_ecs::Client,
     pub(in crate::aws) ec2: aws_sdk_ec2::Client,
 }
@@ -47,6 +49,7 @@ pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Clients, Start
     let client = Client::new(profiles.get("ca_bundle"))?;
     let imds = imds::client(&client, &profiles)?;
     let region = region::find(config.region.as_deref(), &profiles, &imds).await?;
+    let scope = Scope { region: region.as_ref().into(), account: None };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client.clone())
         .profile_files(profiles.files.clone())
@@ -64,7 +67,7 @@ pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Clients, Start
     let shared = shared.into_builder().credentials_provider(credentials).timeout_config(timeouts).build();
     let ecs = aws_sdk_ecs::config::Builder::from(&shared).retry_partition(retry::partition("ecs")).build();
     let ec2 = aws_sdk_ec2::config::Builder::from(&shared).retry_partition(retry::partition("ec2")).build();
-    Ok(Clients { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) })
+    Ok(Clients { scope, ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) })
 }
 
 /// Gets the first credentials. Fails if none are configured, but not if their source is unavailable for now, or if STS

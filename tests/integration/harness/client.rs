@@ -110,8 +110,18 @@ impl Response {
 #[derive(Debug)]
 pub(crate) struct Metrics(pub(crate) String);
 
+/// Returns the name of a series of a cluster in the scenes' account and region.
+pub(crate) fn of_cluster(metric: &str, cluster: &str) -> String {
+    of_cluster_in("123456789012", metric, cluster)
+}
+
+/// Returns the name of a series of a cluster in another account.
+pub(crate) fn of_cluster_in(account: &str, metric: &str, cluster: &str) -> String {
+    format!("{metric}{{account_id=\"{account}\",region=\"us-east-1\",cluster=\"{cluster}\"}}")
+}
+
 impl Metrics {
-    /// Returns the value of a series, named without the prefix: `refreshes_total`, `targets{cluster="prod"}`.
+    /// Returns the value of a series, named without the prefix: `refreshes_total`, `writes_total{result="failed"}`.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         let name = format!("ecs_discovery_{series} ");
         self.0.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok())

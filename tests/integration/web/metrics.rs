@@ -7,7 +7,7 @@ use simaws::{Calls, Cluster, Fault, FaultKind};
 
 use super::{ONE, both_clusters, small};
 use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
-use crate::harness::{Metrics, Scene, Server, run_concurrently, wait_until};
+use crate::harness::{Metrics, Scene, Server, of_cluster, run_concurrently, wait_until};
 
 /// Every metric with its type in the Prometheus text format, where `# TYPE` lines keep the suffix `_total`.
 const METRICS: [(&str, &str); 20] = [
@@ -51,8 +51,12 @@ fn requests(operation: &str, code: &str) -> String {
     format!("aws_requests_total{{service=\"ecs\",operation=\"{operation}\",code=\"{code}\"}}")
 }
 
+fn targets(cluster: &str) -> String {
+    of_cluster("targets", cluster)
+}
+
 fn stale(cluster: &str) -> String {
-    format!("cluster_stale_seconds{{cluster=\"{cluster}\"}}")
+    of_cluster("cluster_stale_seconds", cluster)
 }
 
 /// Waits until the value of a series satisfies the condition, and returns all metrics.
@@ -130,10 +134,10 @@ fn values_after_one_refresh() {
     assert_eq!(scene.targets().len(), TWO_CLUSTERS.len());
     assert_eq!(types(&metrics.0), BTreeMap::from(METRICS));
     for (series, value) in [
-        ("targets{cluster=\"prod\"}", 2.0),
-        ("targets{cluster=\"other\"}", 2.0),
-        ("targets{cluster=\"empty\"}", 0.0),
-        ("cluster_stale_seconds{cluster=\"empty\"}", 0.0),
+        (targets("prod").as_str(), 2.0),
+        (targets("other").as_str(), 2.0),
+        (targets("empty").as_str(), 0.0),
+        (stale("empty").as_str(), 0.0),
         ("containers_skipped{reason=\"network_mode_none\"}", 1.0),
         ("containers_skipped{reason=\"no_port_label\"}", 0.0),
         ("file_writes_total{result=\"replaced\"}", 1.0),
@@ -224,7 +228,7 @@ fn failed_write_is_counted_and_targets_stay_known() {
     let (mut scene, metrics) = once(small().write_to("nowhere/ecs.yml"));
     assert_eq!(metrics.value("file_writes_total{result=\"failed\"}"), Some(1.0));
     assert_eq!(metrics.value("refresh_failures_total{stage=\"write\"}"), Some(1.0));
-    assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(1.0));
+    assert_eq!(metrics.value(&targets("prod")), Some(1.0));
     scene.stop();
 }
 
@@ -235,7 +239,7 @@ fn kept_foreign_file_is_counted_and_no_target_is_published() {
     scene.aws.add_fault(Fault::always("ecs:DescribeTaskDefinition", FaultKind::Denied));
     let (mut scene, metrics) = once(scene);
     assert_eq!(metrics.value("file_writes_total{result=\"not_overwritten\"}"), Some(1.0));
-    assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(0.0));
+    assert_eq!(metrics.value(&targets("prod")), Some(0.0));
     scene.stop();
 }
 
@@ -249,7 +253,7 @@ fn staleness_of_a_cluster_grows_resets_and_disappears() {
     let first = metrics.value(&stale("prod")).unwrap();
     let metrics = wait_for_value(server, &stale("prod"), |seconds| seconds > first + 0.5);
     assert_eq!(metrics.value(&stale("other")), Some(0.0));
-    assert_eq!(metrics.value("targets{cluster=\"prod\"}"), Some(2.0), "the last known ones");
+    assert_eq!(metrics.value(&targets("prod")), Some(2.0), "the last known ones");
     scene.aws.clear_faults();
     wait_for_value(server, &stale("prod"), |seconds| seconds == 0.0);
     scene.aws.add_fault(Fault::always("ecs:ListClusters", FaultKind::Denied));
@@ -258,7 +262,7 @@ fn staleness_of_a_cluster_grows_resets_and_disappears() {
     scene.aws.change(|world| world.clusters.retain(|cluster| cluster.name != "prod"));
     scene.aws.clear_faults();
     wait_until("no series of the removed cluster", || !server.metrics().0.contains("\"prod\""));
-    assert_eq!(server.metrics().value("targets{cluster=\"other\"}"), Some(2.0));
+    assert_eq!(server.metrics().value(&targets("other")), Some(2.0));
     scene.stop();
 }
 

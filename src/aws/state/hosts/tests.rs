@@ -7,19 +7,20 @@ use simaws::{
 use super::*;
 use crate::aws::api::Caller;
 use crate::cli::{Parsed, parse};
-use crate::inventory::{Attempt, Observer, TaskStatus};
+use crate::inventory::{Attempt, Observer, Scope, TaskStatus};
 
 struct Nobody;
 
 impl Observer for Nobody {
     fn attempt(&self, _: &Attempt<'_>) {}
-    fn cached(&self, _: Cached, _: usize) {}
+    fn cached(&self, _: &Scope, _: Cached, _: usize) {}
 }
 
 fn hosts(aws: &SimAws, attribute_ttl: Option<Duration>) -> Hosts {
     let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
+    let scope = Scope { region: "us-east-1".into(), account: None };
     let (caller, credentials) =
-        (Caller::new(std::sync::Arc::new(Nobody)), Credentials::new("AKIA", "x", None, None, ""));
+        (Caller::new(scope.into(), std::sync::Arc::new(Nobody)), Credentials::new("AKIA", "x", None, None, ""));
     let http = aws_smithy_http_client::Builder::new().build_http();
     let ecs = aws_sdk_ecs::Config::builder()
         .http_client(http.clone())

@@ -1,0 +1,185 @@
+//! Publication: the targets of all scopes together, in the output.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::file_sd::TargetGroup;
+use crate::output::{Earlier, Output};
+use crate::refresh::Refresh;
+use crate::staleness::ClusterState;
+use crate::writer::{IfUnchanged, WriteError, Written};
+
+/// Writes the output, and keeps what one publication needs from the one before.
+pub struct Publisher {
+    output: Output,
+    /// Why the output has contents that only complete targets may replace.
+    unreadable: Option<String>,
+    /// The targets that were last written, sorted.
+    written: Arc<Vec<TargetGroup>>,
+    scopes: Vec<Latest>,
+}
+
+/// What was learned last of a scope.
+enum Latest {
+    /// Nothing yet. Holds its targets of an earlier run.
+    Restored(Arc<Vec<TargetGroup>>),
+    /// The last refresh.
+    Refreshed(Arc<Refresh>),
+}
+
+/// A publication.
+#[derive(Debug)]
+pub struct Publication {
+    /// The last refresh of each scope that has been refreshed.
+    pub refreshes: Vec<Arc<Refresh>>,
+    /// The number of scopes that have not been refreshed yet.
+    pub outstanding: usize,
+    /// The targets of all scopes, including last known ones, sorted.
+    pub targets: Arc<Vec<TargetGroup>>,
+    /// The number of targets that are new in the output.
+    pub added: usize,
+    /// The number of targets that are no longer in the output.
+    pub removed: usize,
+    /// The result of writing the output.
+    pub output: Outcome,
+}
+
+/// The result of writing the output.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The output was written, or had not changed.
+    Written(Written),
+    /// The output could not be written.
+    Failed(WriteError),
+    /// The existing file was kept, because it is unreadable and the targets were incomplete. Holds the reason.
+    NotOverwritten(String),
+    /// Nothing was learned, and no previous targets exist.
+    NothingKnown,
+}
+
+impl Publication {
+    /// Returns whether the last refresh of every scope learned everything.
+    pub fn complete(&self) -> bool {
+        self.outstanding == 0 && !self.refreshes.iter().any(|refresh| refresh.failed())
+    }
+
+    /// Returns whether anything failed, even though what was learned is written.
+    pub fn failed(&self) -> bool {
+        !self.complete() || matches!(self.output, Outcome::Failed(_))
+    }
+
+    /// Returns the scanned clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterState> {
+        self.refreshes.iter().flat_map(|refresh| &refresh.clusters)
+    }
+
+    /// Returns whether there may be more clusters to scan, because some could not be listed.
+    pub fn lacks_clusters(&self) -> bool {
+        self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.snapshot.unlisted.is_some())
+    }
+
+    /// Returns whether the targets are valid for readers.
+    pub fn in_force(&self) -> bool {
+        !matches!(self.output, Outcome::NotOverwritten(_) | Outcome::NothingKnown)
+    }
+}
+
+impl Publisher {
+    /// Returns a publisher of scopes with these targets of an earlier run. `earlier` is what the output holds.
+    pub fn new(output: Output, earlier: &Earlier, scopes: impl IntoIterator<Item = Arc<Vec<TargetGroup>>>) -> Self {
+        let (written, unreadable) = match earlier {
+            Earlier::Nothing => (Arc::default(), None),
+            Earlier::Groups(groups) => (groups.clone(), None),
+            Earlier::Unreadable(reason) => (Arc::default(), Some(reason.clone())),
+        };
+        Self { output, unreadable, written, scopes: scopes.into_iter().map(Latest::Restored).collect() }
+    }
+
+    /// Records the last refresh of a scope.
+    pub fn refreshed(&mut self, scope: usize, refresh: Arc<Refresh>) {
+        if let Some(latest) = self.scopes.get_mut(scope) {
+            *latest = Latest::Refreshed(refresh);
+        }
+    }
+
+    /// Writes the targets of all scopes.
+    pub async fn publish(&mut self) -> Publication {
+        let refreshes: Vec<_> = self.scopes.iter().filter_map(Latest::refresh).cloned().collect();
+        let outstanding = self.scopes.len() - refreshes.len();
+        let complete = outstanding == 0 && !refreshes.iter().any(|refresh| refresh.failed());
+        let targets = self.targets();
+        let (added, removed) = difference(&self.written, &targets);
+        // Shares an equal list instead of holding it twice.
+        let targets = if added + removed == 0 { self.written.clone() } else { targets };
+        let output = self.write(&targets, complete).await;
+        if matches!(output, Outcome::Written(_)) {
+            (self.written, self.unreadable) = (targets.clone(), None);
+        }
+        Publication { refreshes, outstanding, targets, added, removed, output }
+    }
+
+    /// Returns the targets of all scopes, sorted.
+    fn targets(&self) -> Arc<Vec<TargetGroup>> {
+        if let [scope] = self.scopes.as_slice() {
+            return scope.targets().clone();
+        }
+        let mut all: Vec<_> = self.scopes.iter().flat_map(|scope| scope.targets().iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        Arc::new(all)
+    }
+
+    async fn write(&mut self, groups: &Arc<Vec<TargetGroup>>, complete: bool) -> Outcome {
+        match &self.unreadable {
+            Some(reason) if !complete => return Outcome::NotOverwritten(reason.clone()),
+            // An empty list is for an empty success; whoever waits for the file goes on waiting.
+            None if !complete && self.written.is_empty() && groups.is_empty() => return Outcome::NothingKnown,
+            _ => {}
+        }
+        // The modification time tells readers when the file was last known to be complete.
+        let if_unchanged = if complete { IfUnchanged::Touch } else { IfUnchanged::Leave };
+        match self.output.put(groups, if_unchanged).await {
+            Ok(written) => Outcome::Written(written),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+}
+
+impl Latest {
+    fn refresh(&self) -> Option<&Arc<Refresh>> {
+        match self {
+            Self::Restored(_) => None,
+            Self::Refreshed(refresh) => Some(refresh),
+        }
+    }
+
+    fn targets(&self) -> &Arc<Vec<TargetGroup>> {
+        match self {
+            Self::Restored(targets) => targets,
+            Self::Refreshed(refresh) => &refresh.targets,
+        }
+    }
+}
+
+/// Returns how many groups of the second, sorted list are new, and how many of the first are gone.
+fn difference(old: &Arc<Vec<TargetGroup>>, new: &Arc<Vec<TargetGroup>>) -> (usize, usize) {
+    if Arc::ptr_eq(old, new) {
+        return (0, 0);
+    }
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    let (mut added, mut removed) = (0, 0);
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return (added, removed),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.cmp(new),
+        };
+        removed += usize::from(order.is_lt() && old.next().is_some());
+        added += usize::from(order.is_gt() && new.next().is_some());
+        if order.is_eq() {
+            old.next();
+            new.next();
+        }
+    }
+}
