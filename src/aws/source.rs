@@ -14,7 +14,7 @@ use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
 use super::api::errors::SKIPPED;
-use super::connect::{self, StartError};
+use super::connect::{self, Connected, StartError};
 use super::state::cache_file::{CacheFile, Contents, LearnedWith};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
@@ -22,9 +22,9 @@ use super::state::hosts::Hosts;
 use super::state::isolate::{isolate, isolate_evaluation};
 use super::state::scan::{Scan, scan};
 use super::state::tasks::TaskCache;
-use crate::config::{AwsConfig, Clusters};
+use crate::config::AwsConfig;
 use crate::inventory::{
-    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Operation, Snapshot, Source, Task,
+    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, InScope, Observer, Operation, Snapshot, Source, Task,
     TaskDefinition, TaskDefinitionArn,
 };
 
@@ -47,7 +47,7 @@ type Scanned = (ClusterRef, Result<Scan, Failure>);
 pub struct Aws {
     caller: Caller,
     ecs: Ecs,
-    clusters: Clusters,
+    clusters: InScope,
     needs_instance: NeedsInstance,
     tasks: HashMap<ClusterRef, TaskCache>,
     /// The clusters for which calls failed in the last refresh.
@@ -70,7 +70,12 @@ impl Aws {
         needs_instance: NeedsInstance,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        let clients = connect::connect(config).await?;
+        let scopes = connect::connect(config).await?;
+        let [connected] = <[Connected; 1]>::try_from(scopes).map_err(|scopes| {
+            StartError::SeveralScopes(scopes.iter().map(|connected| connected.scope.to_string()).collect())
+        })?;
+        connected.wait_for_login().await;
+        let Connected { clusters, clients, .. } = connected;
         let caller = Caller::new(observer.clone());
         let ecs = Ecs::new(clients.ecs, caller.clone(), config);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
@@ -90,7 +95,7 @@ impl Aws {
             cache_file,
             caller,
             ecs,
-            clusters: config.clusters.clone(),
+            clusters,
             needs_instance,
             tasks: HashMap::new(),
             failed: HashSet::new(),
@@ -140,10 +145,8 @@ impl Aws {
     }
 
     async fn cluster_refs(&self) -> Result<Vec<ClusterRef>, Failure> {
-        match &self.clusters {
-            Clusters::Named(clusters) => Ok(clusters.clone()),
-            Clusters::All => self.ecs.list_clusters().await,
-        }
+        let listed = if self.clusters.listed.is_some() { self.ecs.list_clusters().await? } else { Vec::new() };
+        Ok(self.clusters.with_listed(listed))
     }
 
     /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks.
