@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::file_sd::Format;
-use crate::inventory::ClusterRef;
+use crate::inventory::{Identity, Selection, Shared};
 
 /// All settings of the program.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +50,14 @@ pub struct ListenAddress {
 /// Access to AWS, and what to scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AwsConfig {
+    /// Whose credentials to use: at least one, each once, and no two roles of one account.
+    pub identities: Vec<Identity>,
+    /// The external ID that the trust policies of the roles require.
+    pub external_id: Option<String>,
+    /// The regions, each once; none to take one from the environment.
+    pub regions: Vec<Shared>,
     /// The clusters to scan.
-    pub clusters: Clusters,
-    /// The region; `None` to take it from the environment.
-    pub region: Option<String>,
-    /// The role to assume before calling AWS.
-    pub role: Option<Role>,
+    pub clusters: Selection,
     /// Whether to keep the details that only [`Rules::meta_labels`] needs.
     pub details: Details,
     /// The attribute of container instances that names their host; `None` to ask EC2 for all of them.
@@ -77,24 +79,6 @@ pub enum Details {
     Kept,
     /// Nothing.
     Dropped,
-}
-
-/// A role to assume.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Role {
-    /// Its ARN.
-    pub arn: String,
-    /// The external ID that its trust policy requires.
-    pub external_id: Option<String>,
-}
-
-/// The clusters to scan.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Clusters {
-    /// Every cluster that ListClusters lists.
-    All,
-    /// These: at least one, without duplicates.
-    Named(Vec<ClusterRef>),
 }
 
 /// How containers become targets.

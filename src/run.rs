@@ -183,7 +183,10 @@ fn by_scope<S: Source>(earlier: &Earlier, sources: &[S]) -> Vec<Arc<Vec<TargetGr
     let mut restored = vec![Vec::new(); sources.len()];
     for group in groups.iter() {
         let arn = group.labels.get("cluster_arn").unwrap_or_default();
-        let covering = sources.iter().position(|source| source.covers(arn));
+        // A scope of which only the credentials are known may be of any account, but not of one that another scope has.
+        let covering = [true, false].into_iter().find_map(|known| {
+            sources.iter().position(|source| source.scope().account.is_some() == known && source.covers(arn))
+        });
         if let Some(restored) = covering.and_then(|scope| restored.get_mut(scope)) {
             restored.push(group.clone());
         }

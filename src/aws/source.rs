@@ -14,18 +14,19 @@ use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
 use super::api::errors::SKIPPED;
-use super::connect::{self, StartError};
-use super::state::cache_file::{CacheFile, Contents, LearnedWith};
+use super::connect::{self, Connected, Login, StartError};
+use super::state::cache_file::{Contents, LearnedWith};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
 use super::state::hosts::Hosts;
 use super::state::isolate::{isolate, isolate_evaluation};
 use super::state::scan::{Scan, scan};
+use super::state::shared_file::SharedFile;
 use super::state::tasks::TaskCache;
-use crate::config::{AwsConfig, Clusters};
+use crate::config::AwsConfig;
 use crate::inventory::{
-    Cached, ClusterRef, ClusterTasks, Failure, Failures, Fetched, Observer, Operation, Scope, Snapshot, Source, Task,
-    TaskDefinition, TaskDefinitionArn,
+    Cached, ClusterRef, ClusterTasks, Failure, FailureId, Failures, Fetched, InScope, Observer, Operation, Scope,
+    Snapshot, Source, Task, TaskDefinition, TaskDefinitionArn,
 };
 
 /// Returns whether the address of a task's EC2 instance is needed.
@@ -48,7 +49,9 @@ pub struct Aws {
     scope: Arc<Scope>,
     caller: Caller,
     ecs: Ecs,
-    clusters: Clusters,
+    clusters: InScope,
+    /// The credentials, until they have been waited for.
+    login: Option<Login>,
     needs_instance: NeedsInstance,
     tasks: HashMap<ClusterRef, TaskCache>,
     /// The clusters for which calls failed in the last refresh.
@@ -60,32 +63,45 @@ pub struct Aws {
     hosts: Hosts,
     /// The settings that decide what the caches hold.
     learned_with: LearnedWith,
-    cache_file: Option<CacheFile>,
+    cache_file: Option<SharedFile>,
     observer: Arc<dyn Observer>,
 }
 
 impl Aws {
-    /// Finds region and credentials, and creates the clients. Calls neither ECS nor EC2.
+    /// Finds regions and credentials, and returns a source for each scope. Calls neither ECS nor EC2.
     pub async fn connect(
         config: &AwsConfig,
         needs_instance: NeedsInstance,
         observer: Arc<dyn Observer>,
     ) -> Result<Vec<Self>, StartError> {
-        let clients = connect::connect(config).await?;
-        let scope = Arc::new(clients.scope);
+        let connected = connect::connect(config).await?;
+        let (mut files, restored) = match config.cache.clone() {
+            Some(path) => SharedFile::open(path, LearnedWith::from(config), connected.len()).await,
+            None => (Vec::new(), Contents::default()),
+        };
+        files.reverse();
+        let sources = connected.into_iter().map(|connected| {
+            let restored = restored.of_scope(&connected.scope);
+            Self::new(connected, config, restored, files.pop(), needs_instance.clone(), observer.clone())
+        });
+        Ok(sources.collect())
+    }
+
+    fn new(
+        connected: Connected,
+        config: &AwsConfig,
+        restored: Contents,
+        cache_file: Option<SharedFile>,
+        needs_instance: NeedsInstance,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let Connected { scope, clusters, clients, login } = connected;
+        let scope = Arc::new(scope);
         let caller = Caller::new(scope.clone(), observer.clone());
         let ecs = Ecs::new(clients.ecs, caller.clone(), config);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
-        let (cache_file, restored) = match config.cache.clone() {
-            Some(path) => {
-                let (file, contents) = CacheFile::open(path).await;
-                (Some(file), contents)
-            }
-            None => (None, Contents::default()),
-        };
-        let restored = restored.learned_with(&LearnedWith::from(config));
         let Contents { learned_with, task_definitions, container_instances } = restored;
-        Ok(vec![Self {
+        Self {
             scope,
             definitions: Definitions::new(ecs.clone(), task_definitions),
             hosts: Hosts::new(ecs.clone(), ec2, container_instances, attribute_ttl(config)),
@@ -93,14 +109,15 @@ impl Aws {
             cache_file,
             caller,
             ecs,
-            clusters: config.clusters.clone(),
+            clusters,
+            login: Some(login),
             needs_instance,
             tasks: HashMap::new(),
             failed: HashSet::new(),
             describe_all: config.describe_all,
             clocks: Clocks::new(config.interval),
             observer,
-        }])
+        }
     }
 
     async fn take_snapshot(&mut self) -> Snapshot {
@@ -112,17 +129,15 @@ impl Aws {
         if jumped || self.describe_all {
             self.invalidate_tasks();
         }
-        let clusters = match self.cluster_refs().await {
-            Ok(clusters) => clusters,
-            Err(failure) => {
-                tracing::debug!("clusters not listed: re-describing all tasks at the next refresh");
-                self.invalidate_tasks();
-                return Snapshot::failed(failure);
-            }
-        };
-        let (scanned, described) = self.scan(clusters).await;
         let mut failures = Failures::default();
-        let clusters = self.learn_tasks(scanned, &mut failures);
+        let listed = self.list_clusters().await;
+        let unlisted = listed.as_ref().err().map(|failure| failures.record(failure.clone()));
+        if unlisted.is_some() {
+            tracing::debug!("clusters not listed: re-describing all tasks at the next refresh");
+            self.invalidate_tasks();
+        }
+        let (scanned, described) = self.scan(self.clusters.with_listed(listed.unwrap_or_default())).await;
+        let clusters = self.learn_tasks(scanned, unlisted, &mut failures);
         let tasks: Vec<(&ClusterRef, &Task)> = known_tasks(&clusters).collect();
         let wanted = tasks.iter().filter_map(|(_, task)| wanted_definition(task));
         let definitions = self.definitions.learn(described, wanted, &mut failures);
@@ -139,14 +154,12 @@ impl Aws {
         self.ecs.evict_unused();
         self.write_cache_file().await;
         self.report_cache_sizes();
-        Snapshot { clusters, unlisted: None, definitions, hosts, failures }
+        Snapshot { clusters, unlisted, definitions, hosts, failures }
     }
 
-    async fn cluster_refs(&self) -> Result<Vec<ClusterRef>, Failure> {
-        match &self.clusters {
-            Clusters::Named(clusters) => Ok(clusters.clone()),
-            Clusters::All => self.ecs.list_clusters().await,
-        }
+    /// Lists the clusters of the scope, unless all that are to be scanned are known by name.
+    async fn list_clusters(&self) -> Result<Vec<ClusterRef>, Failure> {
+        if self.clusters.listed.is_some() { self.ecs.list_clusters().await } else { Ok(Vec::new()) }
     }
 
     /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks.
@@ -179,7 +192,12 @@ impl Aws {
         tokio::join!(scanning, self.definitions.describe(wanted))
     }
 
-    fn learn_tasks(&mut self, scanned: Vec<Scanned>, failures: &mut Failures) -> Vec<ClusterTasks> {
+    fn learn_tasks(
+        &mut self,
+        scanned: Vec<Scanned>,
+        unlisted: Option<FailureId>,
+        failures: &mut Failures,
+    ) -> Vec<ClusterTasks> {
         let mut before = std::mem::take(&mut self.tasks);
         let failed = |(_, scan): &&Scanned| match scan {
             Ok(scan) => scan.has_failures(),
@@ -207,16 +225,21 @@ impl Aws {
             self.tasks.insert(cluster.clone(), cache);
             ClusterTasks { cluster, tasks }
         });
-        learned.collect()
+        let learned = learned.collect();
+        if unlisted.is_some() {
+            // These clusters may still exist.
+            self.tasks.extend(before);
+        }
+        learned
     }
 
     fn invalidate_tasks(&mut self) {
         self.tasks.values_mut().for_each(TaskCache::invalidate);
     }
 
-    async fn write_cache_file(&mut self) {
+    async fn write_cache_file(&self) {
         let (definitions, hosts, learned_with) = (&self.definitions, &self.hosts, &self.learned_with);
-        if let Some(file) = &mut self.cache_file {
+        if let Some(file) = &self.cache_file {
             let generation = definitions.generation() + hosts.generation();
             let contents = || Contents {
                 learned_with: learned_with.clone(),
@@ -242,11 +265,15 @@ impl Source for Aws {
         &self.scope
     }
 
-    fn covers(&self, _cluster_arn: &str) -> bool {
-        true
+    fn covers(&self, cluster_arn: &str) -> bool {
+        self.scope.contains(cluster_arn) && self.clusters.selects(cluster_arn)
     }
 
     async fn snapshot(&mut self) -> Snapshot {
+        if let Some(login) = self.login.take() {
+            // Before it ends, a refresh would fail only because STS is slow.
+            login.wait().await;
+        }
         // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
         let snapshot = Box::pin(self.take_snapshot()).await;
         self.clocks.end();

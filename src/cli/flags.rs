@@ -47,7 +47,7 @@ pub const FLAGS: &[Flag] = &[
         "config.cluster",
         Value::Text("CLUSTERS"),
         "",
-        "Comma-separated list of clusters to scan, by name or ARN. Empty for all clusters of the region.",
+        "Comma-separated list of clusters to scan: names, ARNs, or globs of either (* and ?). A leading ! excludes. Empty for all clusters.",
     ),
     flag(
         "config.write-to",
@@ -62,7 +62,12 @@ pub const FLAGS: &[Flag] = &[
         "0",
         "Number of refreshes before the program exits. No limit if 0 or less.",
     ),
-    flag("config.role-arn", Value::Text("ARN"), "", "ARN of the role to assume before calling AWS."),
+    flag(
+        "config.role-arn",
+        Value::Text("ARNS"),
+        "",
+        "Comma-separated list of ARNs of roles to assume, one per account; self for the process's own credentials. Empty for self.",
+    ),
     flag(
         "config.server-name-label",
         Value::Text("LABEL"),
@@ -107,9 +112,9 @@ pub const FLAGS: &[Flag] = &[
     ),
     flag(
         "config.region",
-        Value::Text("REGION"),
+        Value::Text("REGIONS"),
         "",
-        "AWS region. If empty, it is taken from the environment, the profile, ECS or IMDS.",
+        "Comma-separated list of AWS regions. If empty, the region is taken from the environment, the profile, ECS or IMDS.",
     ),
     flag(
         "log.level",
@@ -118,7 +123,7 @@ pub const FLAGS: &[Flag] = &[
         "Only log messages with the given severity or above, to stderr.",
     ),
     flag("log.format", Value::Word(&["logfmt", "json"]), "logfmt", "Output format of log messages."),
-    flag("config.external-id", Value::Text("ID"), "", "External ID to assume -config.role-arn with."),
+    flag("config.external-id", Value::Text("ID"), "", "External ID to assume the roles of -config.role-arn with."),
     flag(
         "config.meta-labels",
         Value::Switch,

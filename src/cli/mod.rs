@@ -1,10 +1,11 @@
 //! The command line: the original's flags, in Go's grammar.
 //!
 //! [`go`] translates Go's grammar into one that clap parses by the table in [`flags`]; [`settings`] converts the result
-//! into a [`Config`].
+//! into a [`Config`], with the lists in [`scopes`].
 
 mod flags;
 mod go;
+mod scopes;
 mod settings;
 
 use std::ffi::OsString;

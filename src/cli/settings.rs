@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::flags::{FLAGS, Flag};
+use super::scopes;
 use crate::config::{
-    AwsConfig, Clusters, Config, Details, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
-    RefreshConfig, Role, Rules, WebConfig,
+    AwsConfig, Config, Details, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    RefreshConfig, Rules, WebConfig,
 };
 use crate::file_sd::Format;
-use crate::inventory::ClusterRef;
+use crate::inventory::Identity;
 
 /// Returns the settings that the flags ask for.
 pub(super) fn config(matches: &ArgMatches) -> Result<Config, String> {
@@ -35,10 +36,15 @@ pub(super) fn config(matches: &ArgMatches) -> Result<Config, String> {
 }
 
 fn aws(matches: &ArgMatches, rules: &Rules, refresh: RefreshConfig, output: &Output) -> Result<AwsConfig, String> {
+    let identities = scopes::identities(text(matches, "config.role-arn"))?;
+    let regions = scopes::regions(text(matches, "config.region"))?;
+    let clusters = scopes::clusters(text(matches, "config.cluster"))?;
+    scopes::check(&identities, &regions, &clusters)?;
     Ok(AwsConfig {
-        clusters: clusters(text(matches, "config.cluster"))?,
-        region: optional(matches, "config.region"),
-        role: role(matches)?,
+        external_id: external_id(matches, &identities)?,
+        identities,
+        regions,
+        clusters,
         host_attribute: optional(matches, "config.host-attribute"),
         variables: variables(matches, rules),
         details: if switch(matches, "config.meta-labels") { Details::Kept } else { Details::Dropped },
@@ -88,12 +94,12 @@ fn cache(matches: &ArgMatches, output: &Output) -> Option<PathBuf> {
     (text(matches, "config.cache") == "on").then(|| path.with_file_name(name))
 }
 
-fn role(matches: &ArgMatches) -> Result<Option<Role>, String> {
-    match (optional(matches, "config.role-arn"), optional(matches, "config.external-id")) {
-        (None, Some(_)) => Err("-config.external-id requires -config.role-arn".into()),
-        (None, None) => Ok(None),
-        (Some(arn), external_id) => Ok(Some(Role { arn, external_id })),
+fn external_id(matches: &ArgMatches, identities: &[Identity]) -> Result<Option<String>, String> {
+    let external_id = optional(matches, "config.external-id");
+    if external_id.is_some() && identities.iter().all(|identity| identity.role().is_none()) {
+        return Err("-config.external-id requires a role in -config.role-arn".into());
     }
+    Ok(external_id)
 }
 
 /// The paths of the other endpoints.
@@ -136,26 +142,6 @@ fn listen_address(text: &str) -> Option<ListenAddress> {
     };
     let host = Some(host.to_owned()).filter(|host| !host.is_empty());
     Some(ListenAddress { host, port: port.parse().ok()? })
-}
-
-/// Parses a comma-separated list of names and ARNs. A cluster that is listed twice is scanned once; a name and an ARN are
-/// two clusters, since the ARN may be of another account or region.
-fn clusters(list: &str) -> Result<Clusters, String> {
-    if list.trim().is_empty() {
-        return Ok(Clusters::All);
-    }
-    let mut clusters: Vec<ClusterRef> = Vec::new();
-    for cluster in list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(ClusterRef::from) {
-        if !clusters.contains(&cluster) {
-            clusters.push(cluster);
-        }
-    }
-    if clusters.is_empty() {
-        return Err(format!(
-            "invalid value {list:?} for -config.cluster: expected at least one cluster, or nothing for all"
-        ));
-    }
-    Ok(Clusters::Named(clusters))
 }
 
 fn port_rule(matches: &ArgMatches) -> Result<PortRule, String> {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::settings::{label_filter, output};
 use super::*;
 use crate::config::{
-    AwsConfig, Clusters, DYNAMIC_PORT_LABEL, Details, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
-    RefreshConfig, Role, Rules,
+    AwsConfig, DYNAMIC_PORT_LABEL, Details, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    RefreshConfig, Rules,
 };
 use crate::file_sd::Format;
+use crate::inventory::{Identity, Pattern, RoleArn, Selection};
 
 fn parsed(arguments: &[&str]) -> Result<Parsed, String> {
     in_environment(&[], arguments)
@@ -27,13 +28,19 @@ fn accepted(arguments: &[&str]) -> Config {
     }
 }
 
+fn selected(patterns: &[&str]) -> Selection {
+    let include = patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
+    Selection { include, ..Selection::default() }
+}
+
 #[test]
 fn the_defaults_are_the_originals() {
     let expected = Config {
         aws: AwsConfig {
-            clusters: Clusters::All,
-            region: None,
-            role: None,
+            identities: vec![Identity::Own],
+            external_id: None,
+            regions: vec![],
+            clusters: Selection::default(),
             details: Details::Dropped,
             host_attribute: Some("ecs-discovery.host".into()),
             variables: vec![],
@@ -62,7 +69,7 @@ fn the_defaults_are_the_originals() {
 #[test]
 fn accepts_the_command_of_the_vendors_guide() {
     let config = accepted(&["-config.cluster=prod", "-config.write-to=/output/ecs_file_sd.yml"]);
-    assert_eq!(config.aws.clusters, Clusters::Named(vec!["prod".into()]));
+    assert_eq!(config.aws.clusters, selected(&["prod"]));
     assert_eq!(config.output, Output::File { path: "/output/ecs_file_sd.yml".into(), format: Format::Yaml });
     assert_eq!(config.aws.cache, Some("/output/.ecs_file_sd.yml.cache".into()));
 }
@@ -78,7 +85,7 @@ fn the_cache_is_beside_the_file_unless_disabled() {
 #[test]
 fn every_flag_takes_effect() {
     let config = accepted(&[
-        "-config.cluster=a, b,,arn:aws:ecs:r:1:cluster/a,b,arn:aws:ecs:r:1:cluster/a",
+        "-config.cluster=a, b,!c*,arn:aws:ecs:r:1:cluster/a,b,arn:aws:ecs:r:1:cluster/a",
         "-config.write-to=-",
         "--config.scrape-interval",
         "1.5h",
@@ -97,16 +104,20 @@ fn every_flag_takes_effect() {
         "-config.scheme-label=C",
         "-config.filter-label=TEAM=a=b",
         "-config.port-label=",
-        "-config.region=eu-west-1",
+        "-config.region=eu-west-1,r",
         "-log.level=debug",
         "-log.format=json",
     ]);
     assert_eq!(
         config.aws,
         AwsConfig {
-            clusters: Clusters::Named(vec!["a".into(), "b".into(), "arn:aws:ecs:r:1:cluster/a".into()]),
-            region: Some("eu-west-1".into()),
-            role: Some(Role { arn: "arn:aws:iam::1:role/r".into(), external_id: Some("x".into()) }),
+            identities: vec![Identity::Role(RoleArn::parse("arn:aws:iam::1:role/r").unwrap())],
+            external_id: Some("x".into()),
+            regions: vec!["eu-west-1".into(), "r".into()],
+            clusters: Selection {
+                exclude: vec![Pattern::parse("c*").unwrap()],
+                ..selected(&["a", "b", "arn:aws:ecs:r:1:cluster/a"])
+            },
             details: Details::Kept,
             host_attribute: None,
             variables: ["C", "J", "P", "S", "TEAM"].map(String::from).into(),
@@ -181,7 +192,13 @@ fn errors_are_one_line_and_the_usage() {
             &["-config.dynamic-port-detection", "true", "-config.cluster=x"],
             "must be written as -config.dynamic-port-detection=true",
         ),
-        (&["-config.cluster=,"], "expected at least one cluster"),
+        (&["-config.cluster=,"], "invalid value \",\" for -config.cluster: empty item"),
+        (&["-config.region=eu west"], "invalid value \"eu west\" for -config.region: expected a region such as"),
+        (&["-config.role-arn=x"], "invalid value \"x\" for -config.role-arn: expected arn:PARTITION:iam"),
+        (
+            &["-config.cluster=arn:aws:ecs:eu-west-1:2:cluster/a", "-config.role-arn=arn:aws:iam::1:role/r"],
+            "invalid value \"arn:aws:ecs:eu-west-1:2:cluster/a\" for -config.cluster: no account and region",
+        ),
         (&["-config.write-to="], "for -config.write-to: expected a path"),
         (&["-config.filter-label==x"], "expected NAME or NAME=VALUE"),
         (
@@ -189,7 +206,7 @@ fn errors_are_one_line_and_the_usage() {
             "invalid value \"loud\" for -log.level: expected one of error, warn, info, debug, trace",
         ),
         (&["-log.format="], "for -log.format: expected one of logfmt, json"),
-        (&["-config.external-id=x"], "-config.external-id requires -config.role-arn"),
+        (&["-config.external-id=x"], "-config.external-id requires a role in -config.role-arn"),
         (&["-healthcheck"], "-healthcheck requires -web.listen-address"),
         (&["-explain=yaml"], "invalid value \"yaml\" for -explain: expected true or false or json"),
         (&["-explain", "json"], "must be written as -explain=json"),
@@ -236,7 +253,7 @@ fn the_environment_sets_flags_that_the_command_line_does_not() {
         ("ECS_DISCOVERY_CONFIG_DYNAMIC_PORT_DETECTION", "true"),
     ];
     let Ok(Parsed::Run(config)) = in_environment(&variables, &["-config.scrape-interval=30s"]) else { panic!() };
-    assert_eq!(config.aws.clusters, Clusters::Named(vec!["prod".into()]));
+    assert_eq!(config.aws.clusters, selected(&["prod"]));
     assert_eq!(config.refresh.interval, Duration::from_secs(30), "the flag wins");
     assert_eq!(config.rules.ports, PortRule::OnlyPublished);
     let error = in_environment(&[("ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "x")], &[]).unwrap_err();

@@ -8,11 +8,11 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ecs_discovery::config::{AwsConfig, Clusters};
+use ecs_discovery::config::AwsConfig;
 use ecs_discovery::inventory::{
     Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, HostAddress,
-    Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Shared, Snapshot, Task, TaskDefinition,
-    TaskDetails, TaskStatus,
+    Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Scope, Shared, Snapshot, Task,
+    TaskDefinition, TaskDetails, TaskStatus,
 };
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
@@ -20,10 +20,9 @@ use simaws::{Describe, World};
 /// Returns the snapshot of a refresh without failures, with the hosts of all container instances, needed or not.
 pub(crate) fn of(world: &World, config: &AwsConfig) -> Snapshot {
     let mut failures = Failures::default();
-    let clusters: Vec<ClusterRef> = match &config.clusters {
-        Clusters::Named(clusters) => clusters.clone(),
-        Clusters::All => active(world).map(|cluster| world.cluster_arn(&cluster.name).as_str().into()).collect(),
-    };
+    let scope = Scope { region: world.region.as_str().into(), account: Some(world.account.as_str().into()) };
+    let all = active(world).map(|cluster| ClusterRef::from(world.cluster_arn(&cluster.name).as_str()));
+    let clusters = config.clusters.in_scope(&scope).with_listed(all);
     let clusters: Vec<_> = clusters
         .into_iter()
         .map(|cluster| {

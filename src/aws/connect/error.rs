@@ -1,5 +1,7 @@
 //! Why the program cannot start.
 
+use crate::inventory::PlanError;
+
 /// The AWS configuration is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -15,6 +17,9 @@ pub enum StartError {
     /// A setting in the environment or in a profile is invalid.
     #[error("invalid AWS configuration: {0}")]
     Invalid(String),
+    /// What to scan does not fit the accounts and regions.
+    #[error(transparent)]
+    Scopes(#[from] PlanError),
 }
 
 impl StartError {

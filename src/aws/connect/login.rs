@@ -115,6 +115,11 @@ impl Background {
         Self(Arc::new(Inner { login: Arc::new(login), state: Mutex::default() }))
     }
 
+    /// Starts the first fetch.
+    pub(super) fn start(&self) {
+        self.fetch();
+    }
+
     /// Waits until the first fetch has finished, and keeps its result for the first call.
     pub(super) async fn at_start(&self) -> Result<Credentials, LoginError> {
         let fetch = self.fetch();

@@ -1,11 +1,10 @@
-//! The region: from the flag, the environment, the profile, the ECS task metadata endpoint, or IMDS.
+//! The region if no flag sets it: from the environment, the profile, the ECS task metadata endpoint, or IMDS.
 //!
 //! The SDK's own chain lacks the task metadata endpoint, and on EC2 only ECS agents from 1.104 on
 //! set `AWS_REGION` in containers (ECS Developer Guide, "Amazon ECS task metadata endpoint version 4").
 
 use std::time::Duration;
 
-use aws_config::Region;
 use aws_config::imds::Client as Imds;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
@@ -17,6 +16,7 @@ use super::imds;
 use super::profile::Profiles;
 use crate::aws::api::errors;
 use crate::http::{self, HttpError};
+use crate::inventory::{Shared, is_region};
 
 /// The time limit of a request to the task metadata endpoint, which is on the same host.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,24 +26,16 @@ const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns the first region that is configured.
-pub(super) async fn find(flag: Option<&str>, profiles: &Profiles, imds: &Imds) -> Result<Region, StartError> {
-    let (region, from) = look_for(flag, profiles, imds).await?;
-    let is_valid = |region: &str| {
-        let letters = region.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
-        // It becomes a label of host names.
-        letters && !region.starts_with('-') && !region.ends_with('-') && region.len() < 64
-    };
-    if !is_valid(&region) {
+pub(super) async fn find(profiles: &Profiles, imds: &Imds) -> Result<Shared, StartError> {
+    let (region, from) = look_for(profiles, imds).await?;
+    if !is_region(&region) {
         return Err(StartError::setting(from, &region, "a region such as eu-west-1"));
     }
     tracing::debug!(region, from, "AWS region");
-    Ok(Region::new(region))
+    Ok(region.into())
 }
 
-async fn look_for(flag: Option<&str>, profiles: &Profiles, imds: &Imds) -> Result<(String, &'static str), StartError> {
-    if let Some(region) = flag {
-        return Ok((region.to_owned(), "-config.region"));
-    }
+async fn look_for(profiles: &Profiles, imds: &Imds) -> Result<(String, &'static str), StartError> {
     if let Some(found) = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| Some((variable(name)?, name)))
     {
         return Ok(found);

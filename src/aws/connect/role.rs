@@ -13,7 +13,7 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
 use super::login::{Background, Fetching, Login, Patient};
 use crate::aws::api::errors::{self, LoginError};
-use crate::config::Role;
+use crate::inventory::RoleArn;
 
 /// The session name, as CloudTrail shows it.
 const SESSION: &str = "ecs-discovery";
@@ -27,13 +27,13 @@ pub(super) struct AssumedRole {
 }
 
 impl AssumedRole {
-    pub(super) async fn new(role: &Role, shared: &SdkConfig, base: Background) -> Self {
-        let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(SESSION).configure(shared);
-        if let Some(external_id) = &role.external_id {
+    pub(super) async fn new(role: &RoleArn, external_id: Option<&str>, shared: &SdkConfig, base: Background) -> Self {
+        let mut provider = AssumeRoleProvider::builder(role.as_str()).session_name(SESSION).configure(shared);
+        if let Some(external_id) = external_id {
             provider = provider.external_id(external_id);
         }
         let provider = provider.build_from_provider(Patient(base.clone())).await;
-        Self { role: role.arn.clone(), provider, base }
+        Self { role: role.as_str().to_owned(), provider, base }
     }
 
     fn failed(&self, error: &CredentialsError) -> LoginError {

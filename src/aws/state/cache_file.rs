@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::config::AwsConfig;
-use crate::inventory::{ContainerInstance, ContainerInstanceArn, TaskDefinition, TaskDefinitionArn};
+use crate::inventory::{ContainerInstance, ContainerInstanceArn, Scope, TaskDefinition, TaskDefinitionArn};
 use crate::writer::{FileWriter, IfUnchanged, Stamp, WriteError};
 
 /// Identifies a file of this program.
@@ -50,6 +50,17 @@ impl From<&AwsConfig> for LearnedWith {
 }
 
 impl Contents {
+    /// Returns what may be of a scope: it has all of it, if its account is known.
+    pub(in crate::aws) fn of_scope(&self, scope: &Scope) -> Self {
+        let definitions = self.task_definitions.iter().filter(|(arn, _)| scope.contains(arn.as_str()));
+        let instances = self.container_instances.iter().filter(|(arn, _)| scope.contains(arn.as_str()));
+        Self {
+            learned_with: self.learned_with.clone(),
+            task_definitions: definitions.map(|(arn, definition)| (arn.clone(), definition.clone())).collect(),
+            container_instances: instances.map(|(arn, instance)| (arn.clone(), instance.clone())).collect(),
+        }
+    }
+
     /// Drops what was learned with other settings.
     pub(in crate::aws) fn learned_with(mut self, settings: &LearnedWith) -> Self {
         if self.learned_with.variables != settings.variables {

@@ -6,6 +6,7 @@ pub(super) mod definitions;
 pub(super) mod hosts;
 pub(super) mod isolate;
 pub(super) mod scan;
+pub(super) mod shared_file;
 pub(super) mod tasks;
 
 mod cache;
