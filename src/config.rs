@@ -67,7 +67,7 @@ pub struct AwsConfig {
     /// Whether to describe every task at every refresh, including those that cannot have changed.
     pub describe_all: bool,
     /// The time from the start of one refresh to the start of the next.
-    pub interval: Duration,
+    pub interval: Interval,
     /// The file that keeps what cannot change across restarts; `None` to keep nothing.
     pub cache: Option<PathBuf>,
 }
@@ -158,9 +158,33 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RefreshConfig {
     /// The time from the start of one refresh to the start of the next.
-    pub interval: Duration,
+    pub interval: Interval,
+    /// Whether to look at pending tasks between refreshes.
+    pub watch: bool,
     /// The number of refreshes before the program exits; `None` for no limit.
     pub limit: Option<NonZeroU64>,
+}
+
+/// The time from the start of one refresh to the start of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    /// The shortest with which the calls of a scope stay far below AWS's rate limits.
+    Auto,
+    /// This long.
+    Every(Duration),
+}
+
+impl Interval {
+    /// The longest that [`Auto`](Self::Auto) can be.
+    pub const LONGEST_AUTO: Duration = Duration::from_secs(300);
+
+    /// Returns the longest that it can be.
+    pub fn longest(self) -> Duration {
+        match self {
+            Self::Auto => Self::LONGEST_AUTO,
+            Self::Every(interval) => interval,
+        }
+    }
 }
 
 /// What to log to stderr.

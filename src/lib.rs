@@ -19,6 +19,7 @@
 //! * [`staleness`]: for how long each cluster has been incomplete.
 //! * [`file_sd`]: target groups as YAML or JSON, and back.
 //! * [`output`] and [`writer`]: where target groups go, and the atomic replacement of a file.
+//! * [`schedule`]: when to call AWS between refreshes, and how far apart refreshes are.
 //! * [`status`]: what is known now, for [`telemetry`] (logs and metrics) and [`web`] (HTTP endpoints).
 //! * [`printable`]: makes untrusted text safe to print.
 //! * [`explain`]: why each container is or is not a target.
@@ -41,6 +42,7 @@ pub mod refresh;
 pub mod retention;
 #[cfg(feature = "aws")]
 pub mod run;
+pub mod schedule;
 pub mod staleness;
 pub mod status;
 pub mod targets;

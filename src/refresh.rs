@@ -8,7 +8,7 @@ use tokio::time;
 
 use crate::config::Rules;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{FailureId, Scope, Snapshot, Source};
+use crate::inventory::{ClusterRef, Failure, FailureId, Scope, Snapshot, Source, TaskArn};
 use crate::last_good::{Merged, merge};
 use crate::retention::Retention;
 use crate::staleness::{ClusterState, Staleness};
@@ -24,6 +24,8 @@ pub struct Refresher<S> {
     last_complete: Option<Learned>,
     staleness: Staleness,
     retention: Retention,
+    /// The last snapshot.
+    last: Option<Arc<Snapshot>>,
     /// The account, once it is known.
     scope: Scope,
 }
@@ -33,6 +35,8 @@ pub struct Refresher<S> {
 pub struct Refresh {
     /// The refreshed scope, with its account once a task has been seen.
     pub scope: Scope,
+    /// Why it was made.
+    pub cause: Cause,
     /// What was learned.
     pub snapshot: Arc<Snapshot>,
     /// The targets of the snapshot alone.
@@ -49,6 +53,17 @@ pub struct Refresh {
     pub clusters: Vec<ClusterState>,
     /// How long the refresh took.
     pub took: Duration,
+}
+
+/// Why something was learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The interval between refreshes had passed: everything was asked for.
+    Interval,
+    /// Tasks were pending: they were described again.
+    Watch,
+    /// Events told of changed tasks: they were described again.
+    Event,
 }
 
 impl Refresh {
@@ -74,13 +89,36 @@ impl<S: Source> Refresher<S> {
     pub fn new(source: S, rules: Rules, earlier: Arc<Vec<TargetGroup>>, max_stale: Option<Duration>) -> Self {
         let (staleness, retention) = (Staleness::default(), Retention::new(max_stale, now()));
         let scope = source.scope().clone();
-        Self { source, rules, last_good: earlier, last_complete: None, staleness, retention, scope }
+        Self { source, rules, last_good: earlier, last_complete: None, staleness, retention, last: None, scope }
     }
 
     /// Makes one refresh. Never fails as a whole; failures are in the result.
     pub async fn refresh(&mut self) -> Refresh {
         let start = now();
         let snapshot = self.source.snapshot().await;
+        self.learned(snapshot, Cause::Interval, start)
+    }
+
+    /// Looks at some tasks of a cluster. Returns nothing if nothing has changed since the last refresh or look.
+    pub async fn look(
+        &mut self,
+        cluster: &ClusterRef,
+        tasks: &[TaskArn],
+        cause: Cause,
+    ) -> Result<Option<Refresh>, Failure> {
+        let Some(base) = self.last.clone() else { return Ok(None) };
+        let start = now();
+        let snapshot = self.source.look(&base, cluster, tasks).await?;
+        Ok((*base != snapshot).then(|| self.learned(snapshot, cause, start)))
+    }
+
+    /// Returns how many calls have counted against each bucket so far.
+    pub fn calls(&self) -> Vec<u32> {
+        self.source.calls()
+    }
+
+    /// What follows from a snapshot is the same whatever caused it.
+    fn learned(&mut self, snapshot: Snapshot, cause: Cause, start: Instant) -> Refresh {
         let learned_at = now();
         if self.scope.account.is_none() {
             self.scope.account = snapshot.account().map(Into::into);
@@ -91,8 +129,9 @@ impl<S: Source> Refresher<S> {
         let oldest_kept = self.retention.oldest();
         self.last_good = targets.clone();
         self.last_complete = snapshot.failures.is_empty().then_some(learned);
+        self.last = Some(snapshot.clone());
         let (scope, took) = (self.scope.clone(), now().saturating_duration_since(start));
-        Refresh { scope, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }
+        Refresh { scope, cause, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }
     }
 
     /// Derives and merges. A snapshot equal to the last complete one has the same result.

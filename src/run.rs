@@ -5,6 +5,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
@@ -26,6 +27,9 @@ use crate::web;
 
 /// The loop counts as stalled if no refresh starts for this many intervals.
 const STALLED_AFTER_INTERVALS: u32 = 3;
+
+/// The longest pause before discovery is restarted after a panic.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// Why the program ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +135,7 @@ async fn supervise<S: Source>(
     connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
 ) -> Result<(), Error> {
     let mut panicked = false;
+    let interval = config.refresh.interval.longest().min(LONGEST_RETRY);
     loop {
         let status = &watchers.status;
         let attempt = async {
@@ -142,7 +147,7 @@ async fn supervise<S: Source>(
         match AssertUnwindSafe(attempt).catch_unwind().await {
             // What ends the first start passes by itself later: credentials may be unavailable right now.
             Ok(Err(Error::Start(error))) if panicked => {
-                tracing::warn!(%error, retry_in = ?config.refresh.interval, "cannot restart discovery after a panic");
+                tracing::warn!(%error, retry_in = ?interval, "cannot restart discovery after a panic");
             }
             Ok(ended) => return ended,
             Err(_) if config.refresh.limit.is_some() => return Err(Error::Panicked),
@@ -151,13 +156,13 @@ async fn supervise<S: Source>(
                 status.panicked();
                 watchers.telemetry.panicked();
                 tracing::error!(
-                    retry_in = ?config.refresh.interval,
+                    retry_in = ?interval,
                     "a refresh panicked: this is a defect, please report it"
                 );
             }
         }
         // The same refresh may panic again: AWS is asked no more often because of that.
-        sleep(config.refresh.interval).await;
+        sleep(interval).await;
     }
 }
 
@@ -226,7 +231,8 @@ fn app(web: &WebConfig, config: &Config, watchers: &Watchers) -> Arc<web::App> {
         status: watchers.status.clone(),
         telemetry: watchers.telemetry.clone(),
         telemetry_path: web.telemetry_path.clone(),
-        stalled_after: config.refresh.interval.saturating_mul(STALLED_AFTER_INTERVALS) + aws::OPERATION_TIMEOUT,
+        stalled_after: config.refresh.interval.longest().saturating_mul(STALLED_AFTER_INTERVALS)
+            + aws::OPERATION_TIMEOUT,
         flags: web.flags.clone(),
     })
 }

@@ -245,7 +245,7 @@ fn every_import_is_found() {
 }
 
 /// The modules that compute without I/O, clock, environment or logs.
-const PURE: [&str; 6] = ["targets", "last_good", "retention", "staleness", "file_sd", "inventory"];
+const PURE: [&str; 7] = ["targets", "last_good", "retention", "schedule", "staleness", "file_sd", "inventory"];
 
 #[test]
 fn pure_modules_import_only_pure_modules() {

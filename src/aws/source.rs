@@ -3,6 +3,8 @@
 //! A failed call loses only its own data; what cannot change is not asked twice. How long failing calls delay a round is
 //! limited: see [`circuit_breaker`](super::api::circuit_breaker).
 
+mod look;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +28,7 @@ use super::state::tasks::TaskCache;
 use crate::config::AwsConfig;
 use crate::inventory::{
     Cached, ClusterRef, ClusterTasks, Failure, FailureId, Failures, Fetched, InScope, Observer, Operation, Scope,
-    Snapshot, Source, Task, TaskDefinition, TaskDefinitionArn,
+    Snapshot, Source, Task, TaskArn, TaskDefinition, TaskDefinitionArn,
 };
 
 /// Returns whether the address of a task's EC2 instance is needed.
@@ -115,7 +117,7 @@ impl Aws {
             tasks: HashMap::new(),
             failed: HashSet::new(),
             describe_all: config.describe_all,
-            clocks: Clocks::new(config.interval),
+            clocks: Clocks::new(config.interval.longest()),
             observer,
         }
     }
@@ -279,12 +281,20 @@ impl Source for Aws {
         self.clocks.end();
         snapshot
     }
+
+    async fn look(&mut self, base: &Snapshot, cluster: &ClusterRef, tasks: &[TaskArn]) -> Result<Snapshot, Failure> {
+        Box::pin(self.describe_in(base, cluster, tasks)).await
+    }
+
+    fn calls(&self) -> Vec<u32> {
+        self.caller.calls()
+    }
 }
 
 /// Returns how long a container instance is cached, whose host attribute may change at any time: so that a refresh
 /// within [`ATTRIBUTES_WITHIN`] notices. It is cached permanently if the attribute does not count.
 fn attribute_ttl(config: &AwsConfig) -> Option<Duration> {
-    config.host_attribute.as_ref().map(|_| ATTRIBUTES_WITHIN.saturating_sub(config.interval))
+    config.host_attribute.as_ref().map(|_| ATTRIBUTES_WITHIN.saturating_sub(config.interval.longest()))
 }
 
 /// Returns a task's definition if it is of use and can be described.

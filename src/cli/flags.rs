@@ -25,8 +25,8 @@ pub enum Value {
     Switch,
     /// Any text. Holds its placeholder.
     Text(&'static str),
-    /// A positive duration in Go's syntax.
-    Duration,
+    /// A positive duration in Go's syntax, or `auto`.
+    Interval,
     /// A duration in Go's syntax; zero for no limit.
     Limit,
     /// An integer in Go's syntax.
@@ -55,7 +55,12 @@ pub const FLAGS: &[Flag] = &[
         "ecs_file_sd.yml",
         "File to write, as JSON if its name ends in .json. Use - for stdout. Empty writes no file and requires -web.listen-address.",
     ),
-    flag("config.scrape-interval", Value::Duration, "1m0s", "Time between refreshes."),
+    flag(
+        "config.scrape-interval",
+        Value::Interval,
+        "1m0s",
+        "Time between refreshes. auto: as short as AWS's rate limits allow with a wide margin, from 10s to 5m.",
+    ),
     flag(
         "config.scrape-times",
         Value::Integer,
@@ -155,6 +160,12 @@ pub const FLAGS: &[Flag] = &[
         "Keep what cannot change (task definitions, EC2 instance IDs) across restarts, in .NAME.cache beside the file.",
     ),
     flag(
+        "config.watch",
+        Value::Switch,
+        "true",
+        "Describe pending tasks between refreshes, so that they are targets within seconds of being up.",
+    ),
+    flag(
         "config.max-stale",
         Value::Limit,
         "0s",
@@ -192,7 +203,7 @@ impl Flag {
         let (name, parser) = match self.value {
             Value::Switch => ("BOOL", ValueParser::new(go::parse_bool)),
             Value::Text(name) => (name, ValueParser::string()),
-            Value::Duration => ("DURATION", ValueParser::new(go::parse_duration)),
+            Value::Interval => ("DURATION", ValueParser::new(go::parse_interval)),
             Value::Limit => ("DURATION", ValueParser::new(go::parse_limit)),
             Value::Integer => ("N", ValueParser::new(go::parse_int)),
             Value::Word(words) => ("WORD", ValueParser::new(PossibleValuesParser::new(words))),

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::config::Interval;
+
 /// How a flag takes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -137,6 +139,14 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Err("expected a positive duration".into()),
         parsed => parsed,
     }
+}
+
+/// Parses `auto` or a positive duration.
+pub(super) fn parse_interval(text: &str) -> Result<Interval, String> {
+    if text == "auto" {
+        return Ok(Interval::Auto);
+    }
+    parse_duration(text).map(Interval::Every).map_err(|why| format!("{why}, or auto"))
 }
 
 /// Parses as `time.ParseDuration`, for durations that are not negative.

@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use super::flags::{FLAGS, Flag};
 use super::scopes;
 use crate::config::{
-    AwsConfig, Config, Details, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    AwsConfig, Config, Details, Interval, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
     RefreshConfig, Rules, WebConfig,
 };
 use crate::file_sd::Format;
@@ -26,7 +26,8 @@ pub(super) fn config(matches: &ArgMatches) -> Result<Config, String> {
             .into());
     }
     let refresh = RefreshConfig {
-        interval: matches.get_one::<Duration>("config.scrape-interval").copied().unwrap_or_default(),
+        interval: matches.get_one("config.scrape-interval").copied().unwrap_or(Interval::Auto),
+        watch: switch(matches, "config.watch"),
         limit: limit(matches.get_one::<i64>("config.scrape-times").copied().unwrap_or_default()),
     };
     let rules = rules(matches)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settings::{label_filter, output};
 use super::*;
 use crate::config::{
-    AwsConfig, DYNAMIC_PORT_LABEL, Details, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    AwsConfig, DYNAMIC_PORT_LABEL, Details, Interval, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
     RefreshConfig, Rules,
 };
 use crate::file_sd::Format;
@@ -45,7 +45,7 @@ fn the_defaults_are_the_originals() {
             host_attribute: Some("ecs-discovery.host".into()),
             variables: vec![],
             describe_all: false,
-            interval: Duration::from_secs(60),
+            interval: Interval::Every(Duration::from_secs(60)),
             cache: Some(".ecs_file_sd.yml.cache".into()),
         },
         rules: Rules {
@@ -57,7 +57,7 @@ fn the_defaults_are_the_originals() {
             meta_labels: false,
         },
         output: Output::File { path: "ecs_file_sd.yml".into(), format: Format::Yaml },
-        refresh: RefreshConfig { interval: Duration::from_secs(60), limit: None },
+        refresh: RefreshConfig { interval: Interval::Every(Duration::from_secs(60)), watch: true, limit: None },
         max_stale: None,
         log: LogConfig { level: LogLevel::Info, format: LogFormat::Logfmt },
         web: None,
@@ -122,12 +122,15 @@ fn every_flag_takes_effect() {
             host_attribute: None,
             variables: ["C", "J", "P", "S", "TEAM"].map(String::from).into(),
             describe_all: true,
-            interval: Duration::from_secs(5400),
+            interval: Interval::Every(Duration::from_secs(5400)),
             cache: None,
         }
     );
     assert_eq!(config.output, Output::Stdout);
-    assert_eq!(config.refresh, RefreshConfig { interval: Duration::from_secs(5400), limit: NonZeroU64::new(16) });
+    assert_eq!(
+        config.refresh,
+        RefreshConfig { interval: Interval::Every(Duration::from_secs(5400)), watch: true, limit: NonZeroU64::new(16) }
+    );
     assert_eq!(config.max_stale, Some(Duration::from_secs(3600)));
     let filter = Some(LabelFilter { name: "TEAM".into(), value: Some("a=b".into()) });
     assert_eq!(config.rules.ports, PortRule::Label { name: String::new(), filter });
@@ -254,7 +257,7 @@ fn the_environment_sets_flags_that_the_command_line_does_not() {
     ];
     let Ok(Parsed::Run(config)) = in_environment(&variables, &["-config.scrape-interval=30s"]) else { panic!() };
     assert_eq!(config.aws.clusters, selected(&["prod"]));
-    assert_eq!(config.refresh.interval, Duration::from_secs(30), "the flag wins");
+    assert_eq!(config.refresh.interval, Interval::Every(Duration::from_secs(30)), "the flag wins");
     assert_eq!(config.rules.ports, PortRule::OnlyPublished);
     let error = in_environment(&[("ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "x")], &[]).unwrap_err();
     assert!(

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::failure::Failure;
+use super::names::{ClusterRef, TaskArn};
 use super::operation::Operation;
 use super::scope::Scope;
 use super::snapshot::Snapshot;
@@ -18,6 +20,18 @@ pub trait Source {
     /// Learns the current state. Never fails as a whole: what could not be learned is in
     /// [`Snapshot::failures`].
     fn snapshot(&mut self) -> impl Future<Output = Snapshot>;
+
+    /// Describes up to 100 tasks of a scanned cluster between two snapshots, and returns `base`, the last one, with what
+    /// is known of them now. Fails if the call fails.
+    fn look(
+        &mut self,
+        base: &Snapshot,
+        cluster: &ClusterRef,
+        tasks: &[TaskArn],
+    ) -> impl Future<Output = Result<Snapshot, Failure>>;
+
+    /// Returns how many attempts of calls have been made so far, for each of the buckets that limit them.
+    fn calls(&self) -> Vec<u32>;
 }
 
 /// One attempt of an AWS call; a retried call has several.

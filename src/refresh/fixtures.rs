@@ -18,11 +18,18 @@ use crate::publish::{Publication, Publisher};
 
 const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
 
+/// When a look was made, and at what.
+type Look = (time::Instant, Vec<TaskArn>);
+
 /// The next snapshots, and how long each takes. The last one repeats.
 #[derive(Clone)]
 pub(crate) struct Script {
     steps: Rc<RefCell<VecDeque<Step>>>,
     pub(crate) starts: Rc<RefCell<Vec<time::Instant>>>,
+    /// When these tasks were looked at.
+    pub(crate) looks: Rc<RefCell<Vec<Look>>>,
+    /// What the next looks return; nothing has changed after the last one.
+    pub(crate) next_look: Rc<RefCell<VecDeque<Result<Snapshot, Failure>>>>,
     under_way: Rc<Cell<usize>>,
     scope: Scope,
 }
@@ -38,6 +45,8 @@ impl Script {
         Self {
             steps: Rc::new(RefCell::new(steps.into_iter().collect())),
             starts: Rc::default(),
+            looks: Rc::default(),
+            next_look: Rc::default(),
             under_way: Rc::default(),
             scope: Scope { region: "eu-west-1".into(), account: None },
         }
@@ -71,9 +80,20 @@ impl Source for Script {
             Step::Learns(snapshot) | Step::Takes(_, snapshot) => snapshot,
         }
     }
+
+    async fn look(&mut self, base: &Snapshot, cluster: &ClusterRef, tasks: &[TaskArn]) -> Result<Snapshot, Failure> {
+        self.looks.borrow_mut().push((time::Instant::now(), tasks.to_vec()));
+        assert_eq!(cluster.as_str(), "prod");
+        let next = self.next_look.borrow_mut().pop_front();
+        next.unwrap_or_else(|| Ok(base.clone()))
+    }
+
+    fn calls(&self) -> Vec<u32> {
+        Vec::new()
+    }
 }
 
-fn failure(operation: Operation) -> Failure {
+pub(crate) fn failure(operation: Operation) -> Failure {
     failure_with(operation, "AccessDeniedException")
 }
 

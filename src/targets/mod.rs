@@ -54,6 +54,20 @@ impl Derived {
         counts
     }
 
+    /// Returns whether a container of this task may become a target within seconds.
+    pub fn is_pending(&self, task: &TaskArn) -> bool {
+        let first = self.skipped.partition_point(|skipped| skipped.task < *task);
+        let of_task = self.skipped[first..].iter().take_while(|skipped| skipped.task == *task);
+        of_task.into_iter().any(|skipped| skipped.reason.is_pending())
+    }
+
+    /// Returns whether this task has a target.
+    pub fn has_target(&self, task: &TaskArn) -> bool {
+        // Groups are sorted by their labels, of which the task is the first.
+        let of = |group: &TargetGroup| group.labels.get("task_arn").unwrap_or_default().cmp(task.as_str());
+        self.groups.binary_search_by(of).is_ok()
+    }
+
     fn sort(&mut self) {
         self.groups.sort_unstable();
         self.groups.dedup();

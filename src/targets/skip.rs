@@ -97,6 +97,15 @@ impl SkipReason {
         "no_host_address",
     ];
 
+    /// Returns whether the container may become a target within seconds, by itself.
+    pub fn is_pending(&self) -> bool {
+        match self {
+            Self::TaskNotUp(_) | Self::NoTaskAddress | Self::PortNotPublished(_) => true,
+            Self::NotOnePublishedPort(published) => *published == 0,
+            _ => false,
+        }
+    }
+
     /// Returns the reason's fixed name, which metrics and JSON output use.
     pub fn code(&self) -> &'static str {
         match self {

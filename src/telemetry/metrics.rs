@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -19,7 +19,7 @@ use super::process::Process;
 use crate::file_sd::TargetGroup;
 use crate::inventory::{Attempt, Cached, ClusterRef, Clusters, Failure, Operation, Scope, arn_account};
 use crate::publish::{Outcome, Publication};
-use crate::refresh::Refresh;
+use crate::refresh::{Cause, Refresh};
 use crate::status::Status;
 use crate::targets::SkipReason;
 use crate::writer::Written;
@@ -29,6 +29,10 @@ const PREFIX: &str = "ecs_discovery";
 
 /// The stage of writing the output.
 const WRITE: &str = "write";
+
+/// The causes of changes learned between refreshes.
+const WATCH: &str = "watch";
+const EVENT: &str = "event";
 
 /// The stage of a refresh that panicked, as a whole or in part.
 const PANIC: &str = "panic";
@@ -61,6 +65,17 @@ struct ByCluster {
     account_id: String,
     region: String,
     cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct ByScope {
+    account_id: String,
+    region: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCause {
+    cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -109,6 +124,8 @@ pub(super) struct Metrics {
     refreshes: Counter,
     refresh_failures: Family<ByStage, Counter>,
     refresh_duration: Histogram,
+    refresh_interval: Family<ByScope, Seconds>,
+    updates: Family<ByCause, Counter>,
     last_refresh: Seconds,
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
@@ -150,6 +167,8 @@ impl Metrics {
             refreshes: register(r, "refreshes", "Refreshes that ended"),
             refresh_failures: register(r, "refresh_failures", "Refreshes in which this stage failed"),
             refresh_duration: duration,
+            refresh_interval: register(r, "refresh_interval_seconds", "Time between the starts of refreshes"),
+            updates: register(r, "updates", "Changes learned between refreshes"),
             last_refresh: register(
                 r,
                 "last_refresh_timestamp_seconds",
@@ -190,6 +209,9 @@ impl Metrics {
         for stage in Operation::ALL.map(Operation::stage).into_iter().chain([WRITE, PANIC]) {
             create(&self.refresh_failures, &ByStage { stage });
         }
+        for cause in [WATCH, EVENT] {
+            create(&self.updates, &ByCause { cause });
+        }
         for reason in SkipReason::CODES {
             create(&self.skipped, &ByReason { reason });
         }
@@ -216,9 +238,15 @@ impl Metrics {
     pub(super) fn published(&self, publication: &Publication, new: &[&Refresh]) {
         let mut shown = self.shown();
         for refresh in new {
-            self.refreshes.inc();
-            self.refresh_duration.observe(refresh.took.as_secs_f64());
-            self.count_failures(refresh);
+            match refresh.cause {
+                Cause::Interval => {
+                    self.refreshes.inc();
+                    self.refresh_duration.observe(refresh.took.as_secs_f64());
+                    self.count_failures(refresh);
+                }
+                Cause::Watch => drop(self.updates.get_or_create(&ByCause { cause: WATCH }).inc()),
+                Cause::Event => drop(self.updates.get_or_create(&ByCause { cause: EVENT }).inc()),
+            }
         }
         for reason in SkipReason::CODES {
             let skipped = publication.refreshes.iter().map(|refresh| refresh.derived.skipped_by_reason());
@@ -239,6 +267,10 @@ impl Metrics {
             self.refresh_failures.get_or_create(&ByStage { stage: WRITE }).inc();
         }
         self.count_clusters(publication, &mut shown.targets);
+    }
+
+    pub(super) fn interval(&self, scope: &Scope, interval: Duration) {
+        self.refresh_interval.get_or_create(&by_scope(scope)).set(interval.as_secs_f64());
     }
 
     fn count_failures(&self, refresh: &Refresh) {
@@ -343,6 +375,10 @@ fn by_cluster(scope: &Scope, cluster: &ClusterRef) -> ByCluster {
         region: scope.region.to_string(),
         cluster: cluster.name().to_owned(),
     }
+}
+
+fn by_scope(scope: &Scope) -> ByScope {
+    ByScope { account_id: scope.account.as_deref().unwrap_or_default().to_owned(), region: scope.region.to_string() }
 }
 
 fn cluster_arn(group: &TargetGroup) -> &str {

@@ -7,6 +7,7 @@ mod process;
 mod report;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 pub use self::logs::init;
 use self::metrics::Metrics;
@@ -41,6 +42,11 @@ impl Telemetry {
     /// Records a refresh that panicked.
     pub fn panicked(&self) {
         self.metrics.panicked();
+    }
+
+    /// Records the time between the refreshes of a scope.
+    pub fn interval(&self, scope: &Scope, interval: Duration) {
+        self.metrics.interval(scope, interval);
     }
 
     /// Records an attempt of an AWS call.

@@ -80,7 +80,7 @@ mod tests {
     use crate::file_sd::TargetGroup;
     use crate::inventory::{Failure, Failures, Operation, Scope, Snapshot};
     use crate::publish::{Outcome, Publication};
-    use crate::refresh::Refresh;
+    use crate::refresh::{Cause, Refresh};
     use crate::staleness::ClusterState;
     use crate::status::SharedStatus;
     use crate::targets::Derived;
@@ -110,6 +110,7 @@ mod tests {
         };
         Refresh {
             scope: Scope { region: "eu-west-1".into(), account: None },
+            cause: Cause::Interval,
             snapshot: Arc::new(Snapshot {
                 clusters: vec![],
                 unlisted: None,

@@ -124,7 +124,8 @@ fn flags() -> String {
         let takes = match flag.value {
             Value::Switch => "bool".to_owned(),
             Value::Text(name) => format!("`{name}`"),
-            Value::Duration | Value::Limit => "duration".to_owned(),
+            Value::Limit => "duration".to_owned(),
+            Value::Interval => "duration or `auto`".to_owned(),
             Value::Integer => "integer".to_owned(),
             Value::Word(words) => words.join(", "),
             Value::SwitchOr(words) => format!("bool, {}", words.join(", ")),

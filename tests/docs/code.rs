@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ecs_discovery::cli::{Parsed, parse};
 use ecs_discovery::inventory::{
-    ClusterRef, ClusterTasks, Failures, NoHost, Operation, Scope, Snapshot, Source, TaskStatus,
+    ClusterRef, ClusterTasks, Failure, Failures, NoHost, Operation, Scope, Snapshot, Source, TaskArn, TaskStatus,
 };
 use ecs_discovery::output::{Earlier, Output};
 use ecs_discovery::publish::Publisher;
@@ -63,6 +64,7 @@ pub(crate) fn metrics() -> String {
     let refresh = Arc::new(runtime.block_on(refresher.refresh()));
     publisher.refreshed(0, refresh.clone());
     let publication = runtime.block_on(publisher.publish());
+    telemetry.interval(&refresh.scope, Duration::from_secs(60));
     telemetry.published(&publication, [&*refresh].into_iter());
     status.published(Arc::new(publication));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)
@@ -88,5 +90,13 @@ impl Source for EmptyCluster {
             hosts: Default::default(),
             failures: Failures::default(),
         }
+    }
+
+    async fn look(&mut self, base: &Snapshot, _: &ClusterRef, _: &[TaskArn]) -> Result<Snapshot, Failure> {
+        Ok(base.clone())
+    }
+
+    fn calls(&self) -> Vec<u32> {
+        Vec::new()
     }
 }

@@ -11,7 +11,7 @@ use std::{env, fs};
 use ecs_discovery::aws::{Aws, StartError};
 use ecs_discovery::cli::{self, Parsed};
 use ecs_discovery::config::Config;
-use ecs_discovery::inventory::{Attempt, Cached, Observer, Scope, Snapshot, Source};
+use ecs_discovery::inventory::{Attempt, Cached, ClusterRef, Failure, Observer, Scope, Snapshot, Source, TaskArn};
 use ecs_discovery::run::{connect, run_with};
 use simaws::{Fault, FaultKind};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +43,14 @@ impl Source for Panicking {
     async fn snapshot(&mut self) -> Snapshot {
         assert!(!Path::new(TRIGGER).exists(), "requested by the test");
         self.0.snapshot().await
+    }
+
+    async fn look(&mut self, base: &Snapshot, cluster: &ClusterRef, tasks: &[TaskArn]) -> Result<Snapshot, Failure> {
+        self.0.look(base, cluster, tasks).await
+    }
+
+    fn calls(&self) -> Vec<u32> {
+        self.0.calls()
     }
 }
 

@@ -33,6 +33,11 @@ impl Caller {
         self.breakers.close();
     }
 
+    /// Returns how many attempts have counted against each bucket of ECS so far.
+    pub(in crate::aws) fn calls(&self) -> Vec<u32> {
+        self.limits.attempts()
+    }
+
     /// Makes a call as soon as the rate limit allows it, unless too many calls of the operation have failed, and
     /// converts its error. `send` sends the request with the given interceptor.
     pub(super) async fn call<T, E, F>(
@@ -64,6 +69,7 @@ impl Caller {
         EachAttempt::new(move |finished: &Finished<'_>| {
             let Finished { number, code, request_id, took } = *finished;
             let throttled = errors::is_throttle(code);
+            slowed.attempted();
             if throttled {
                 slowed.throttled();
             }

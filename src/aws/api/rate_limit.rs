@@ -4,6 +4,8 @@
 //! "Request throttling for the Amazon ECS API"; Amazon EC2 Developer Guide, "Request throttling"). Each
 //! bucket here is a little smaller than AWS's, because requests do not arrive evenly spaced.
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +42,11 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
+    /// Returns how many attempts have counted against each bucket of ECS so far.
+    pub(super) fn attempts(&self) -> Vec<u32> {
+        [&self.clusters, &self.tasks, &self.definitions].map(|bucket| bucket.0.attempts.load(Relaxed)).to_vec()
+    }
+
     /// Returns the bucket that an operation draws from.
     pub(super) fn bucket(&self, operation: Operation) -> &Bucket {
         match operation {
@@ -62,13 +69,18 @@ struct Schedule {
     full: Duration,
     /// When the next token is due; in the past if tokens are left.
     next: Mutex<Instant>,
+    attempts: AtomicU32,
 }
 
 impl Bucket {
     fn new(burst: u32) -> Self {
         let full = REFILL_EVERY * (burst - 1);
         let now = Instant::now();
-        Self(Arc::new(Schedule { full, next: Mutex::new(now.checked_sub(full).unwrap_or(now)) }))
+        Self(Arc::new(Schedule {
+            full,
+            next: Mutex::new(now.checked_sub(full).unwrap_or(now)),
+            attempts: AtomicU32::new(0),
+        }))
     }
 
     /// Waits for a token.
@@ -83,6 +95,11 @@ impl Bucket {
         let due = (*next).max(now.checked_sub(self.0.full).unwrap_or(now));
         *next = due + REFILL_EVERY;
         due
+    }
+
+    /// Counts an attempt of a call.
+    pub(super) fn attempted(&self) {
+        self.0.attempts.fetch_add(1, Relaxed);
     }
 
     /// Records a throttled attempt: AWS's bucket is empty, however many tokens are left in this one.

@@ -77,7 +77,7 @@ impl TaskCache {
     }
 
     /// Replaces a task that has not changed with the cached copy.
-    pub(super) fn share(&self, task: &mut Arc<Task>) {
+    pub(in crate::aws) fn share(&self, task: &mut Arc<Task>) {
         if let Some(entry) = self.tasks.get(&task.arn)
             && entry.task == *task
         {

@@ -1,0 +1,72 @@
+//! A look at some tasks between two snapshots.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::{Aws, wanted_definition};
+use crate::aws::state::isolate::isolate;
+use crate::inventory::{ClusterRef, Failure, Fetched, ListedTask, Operation, Snapshot, Task, TaskArn};
+
+impl Aws {
+    /// Describes these tasks, and returns the snapshot with what is known of them now.
+    pub(super) async fn describe_in(
+        &mut self,
+        base: &Snapshot,
+        cluster: &ClusterRef,
+        tasks: &[TaskArn],
+    ) -> Result<Snapshot, Failure> {
+        let call = isolate(Operation::DescribeTasks, Some(cluster), self.ecs.describe_tasks(cluster, tasks));
+        let mut described = call.await?;
+        let mut snapshot = base.clone();
+        let scanned = snapshot.clusters.iter_mut().find(|scanned| scanned.cluster == *cluster);
+        let Some(Ok(listed)) = scanned.map(|scanned| &mut scanned.tasks) else { return Ok(snapshot) };
+        let mut known = Vec::new();
+        for arn in tasks {
+            // A task that the response lacks or that cannot be converted stays what it was.
+            if let Some(Ok(mut task)) = described.remove(arn) {
+                if let Fetched::Known(task) = &mut task {
+                    self.tasks.get(cluster).inspect(|cache| cache.share(task));
+                    known.push(task.clone());
+                }
+                replace(listed, arn, task);
+            }
+        }
+        self.learn_what_they_need(&mut snapshot, cluster, &known).await;
+        Ok(snapshot)
+    }
+
+    /// Adds the task definitions and the hosts of tasks to a snapshot.
+    async fn learn_what_they_need(&mut self, snapshot: &mut Snapshot, cluster: &ClusterRef, tasks: &[Arc<Task>]) {
+        let wanted: Vec<_> = tasks.iter().filter_map(|task| wanted_definition(task)).collect();
+        let (want, receive) = unbounded_channel();
+        for definition in &wanted {
+            // The receiver lives until the next line but one.
+            let _ = want.send((*definition).clone());
+        }
+        drop(want);
+        let described = self.definitions.describe(receive).await;
+        let definitions = self.definitions.learn(described, wanted, &mut snapshot.failures);
+        snapshot.definitions.extend(definitions);
+        let on_instances = |task: &&Arc<Task>| match snapshot.definitions.get(&task.definition) {
+            Some(Fetched::Known(definition)) => (self.needs_instance)(task, definition),
+            _ => false,
+        };
+        let on_instances: Vec<_> = tasks.iter().filter(on_instances).map(|task| (cluster, &**task)).collect();
+        let hosts = self.hosts.resolve(&on_instances, &mut snapshot.failures).await;
+        snapshot.hosts.extend(hosts);
+    }
+}
+
+/// Replaces a task in a sorted list. Of tasks that are not listed, only those that run or come up are added.
+fn replace(listed: &mut Vec<ListedTask>, arn: &TaskArn, task: Fetched<Arc<Task>>) {
+    match listed.binary_search_by(|listed| listed.arn.cmp(arn)) {
+        Ok(at) => listed[at].task = task,
+        Err(at) => {
+            let goes = |task: &Arc<Task>| task.stop_requested || task.last_status.is_stopping();
+            if matches!(&task, Fetched::Known(task) if !goes(task)) {
+                listed.insert(at, ListedTask { arn: arn.clone(), task });
+            }
+        }
+    }
+}
