@@ -8,6 +8,9 @@ use super::harness::{Scene, text};
 const ONE: &str = "111111111111";
 const TWO: &str = "222222222222";
 
+const ROLES: &str = "-config.role-arn=self,arn:aws:iam::222222222222:role/reader,arn:aws:iam::333333333333:role/reader";
+const REGIONS: &str = "-config.region=us-east-1,eu-west-1";
+
 /// Returns a scope whose clusters have a task each, at this subnet and the number of the cluster.
 fn scope(account: &str, region: &str, subnet: &str, clusters: &[&str]) -> World {
     let world = World::new(account, region).with_task_definition(exporter("web", 1, "awsvpc"));
@@ -87,12 +90,12 @@ fn arn_needs_no_configured_region() {
 
 #[test]
 fn scopes_that_no_item_can_match_are_never_asked() {
-    let roles = format!("-config.role-arn=self,arn:aws:iam::{TWO}:role/reader");
     let regions = "-config.region=eu-west-1,us-east-1";
     for name in ["prod", "p*"] {
         let flag = format!("-config.cluster={}", arn("us-east-1", TWO, name));
-        let calls = refresh(organisation(), &[&roles, regions, &flag], &["10.0.2.1:9102"]);
+        let calls = refresh(organisation(), &[ROLES, regions, &flag], &["10.0.2.1:9102"]);
         assert_eq!(calls.get("sts:GetCallerIdentity"), 0, "the account is that of the role");
+        assert_eq!(calls.get("sts:AssumeRole"), 1, "{calls}");
         assert_eq!(calls.in_scope(TWO, "us-east-1").total() + 1, calls.total(), "{calls}");
         assert_eq!(calls.in_scope(TWO, "eu-west-1"), Calls::of(&[("sts:AssumeRole", 1)]), "in the first region");
     }
@@ -141,4 +144,58 @@ fn names_do_not_ask_for_the_account() {
     let calls =
         refresh(fargate(1), &["-config.cluster=prod", "-config.region=us-east-1,us-east-1"], &["10.0.0.1:9102"]);
     assert_eq!(calls, scans(1, &[]));
+}
+
+/// The targets of `prod` in [`organisation`].
+const PROD: [&str; 3] = ["10.0.0.1:9102", "10.0.1.1:9102", "10.0.2.1:9102"];
+
+/// Returns a scene of accounts ONE, TWO and one without clusters, in two regions.
+fn everywhere(clusters: &str) -> Scene {
+    Scene::of(organisation()).flag(ROLES).flag(REGIONS).flag(&format!("-config.cluster={clusters}"))
+}
+
+#[test]
+fn scopes_are_scanned_with_one_session_per_role() {
+    let mut scene = everywhere("p*").flag("-config.scrape-times=2");
+    assert_eq!(scene.run().code, Some(0));
+    scene.wait_for_targets(&PROD);
+    let calls = scene.aws.calls();
+    assert_eq!((calls.get("sts:AssumeRole"), calls.get("sts:GetCallerIdentity")), (2, 0), "{calls}");
+    for account in [ONE, TWO, "333333333333"] {
+        for region in ["us-east-1", "eu-west-1"] {
+            assert_eq!(calls.in_scope(account, region).get("ecs:ListClusters"), 2, "{account}/{region}");
+        }
+    }
+    assert_eq!(calls.in_scope(TWO, "eu-west-1").total(), 2, "nothing is there");
+}
+
+#[test]
+fn role_that_cannot_be_assumed_does_not_delay_the_others() {
+    for kind in [FaultKind::Denied, FaultKind::Hang] {
+        let mut scene = everywhere("prod*");
+        scene.aws.add_fault(Fault::always("sts:AssumeRole", kind.clone()).account(TWO));
+        scene.start_and_wait_for(&PROD[..2]);
+        let ended = scene.aws.calls().spans().filter(|span| span.operation == "sts:AssumeRole").count();
+        assert!(kind == FaultKind::Denied || ended == 1, "only the other role's call has ended");
+        scene.aws.clear_faults();
+        if kind == FaultKind::Denied {
+            scene.wait_for_targets(&PROD);
+        }
+        scene.stop();
+    }
+}
+
+#[test]
+fn denied_scope_keeps_its_targets_and_the_others_move() {
+    let mut scene = everywhere("p*");
+    scene.start_and_wait_for(&PROD);
+    scene.aws.add_fault(Fault::always("*", FaultKind::Denied).account(TWO).region("us-east-1"));
+    scene.aws.change(|world| {
+        world.scope_mut(TWO, "us-east-1").cluster_mut("prod").tasks.clear();
+        world.scope_mut(ONE, "eu-west-1").cluster_mut("prod").add_task(on_fargate("new", "web:1", "10.0.1.9"));
+    });
+    scene.wait_for_targets(&[PROD[0], PROD[1], PROD[2], "10.0.1.9:9102"]);
+    scene.aws.clear_faults();
+    scene.wait_for_targets(&[PROD[0], PROD[1], "10.0.1.9:9102"]);
+    scene.stop();
 }
