@@ -91,6 +91,9 @@ pub(super) fn regions(list: &str) -> Result<Vec<Shared>, String> {
 
 /// Parses a list of names, ARNs, and globs of either, of which those after a `!` exclude.
 pub(super) fn clusters(list: &str) -> Result<Selection, String> {
+    if !list.trim().is_empty() && split(list).all(str::is_empty) {
+        return Err(invalid(list, CLUSTERS, "expected at least one cluster, or nothing for all"));
+    }
     let mut selection = Selection::default();
     for item in split(list) {
         let (patterns, text) = match item.strip_prefix('!') {
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn invalid_clusters() {
         for (list, expected) in [
-            (",", "\",\" for -config.cluster: empty item"),
+            (",", "\",\" for -config.cluster: expected at least one cluster"),
             ("a,", "\"a,\" for -config.cluster: empty item"),
             ("a,,b", "empty item"),
             ("a,!", "\"!\" for -config.cluster: expected a name, an ARN or a glob after !"),

@@ -195,7 +195,7 @@ fn errors_are_one_line_and_the_usage() {
             &["-config.dynamic-port-detection", "true", "-config.cluster=x"],
             "must be written as -config.dynamic-port-detection=true",
         ),
-        (&["-config.cluster=,"], "invalid value \",\" for -config.cluster: empty item"),
+        (&["-config.cluster=,"], "invalid value \",\" for -config.cluster: expected at least one cluster"),
         (&["-config.region=eu west"], "invalid value \"eu west\" for -config.region: expected a region such as"),
         (&["-config.role-arn=x"], "invalid value \"x\" for -config.role-arn: expected arn:PARTITION:iam"),
         (

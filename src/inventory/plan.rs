@@ -1,7 +1,7 @@
 //! Which scopes there are, and what to scan in each of them.
 
 use super::identity::{Identity, RoleArn};
-use super::names::ClusterRef;
+use super::names::{ClusterRef, cluster_name};
 use super::pattern::Pattern;
 use super::scope::{Scope, partition};
 use super::selection::{InScope, Selection};
@@ -80,7 +80,13 @@ impl ScopeRequest<'_> {
         accounts.sort_unstable();
         accounts.dedup();
         let assumed = if self.identities.len() == 1 { 1 } else { 0 };
+        // A cluster that is given by name and by ARN is to be scanned once, but another account may have that name too.
+        let has_name = |arn: &Pattern| {
+            let name = cluster_name(arn.as_str());
+            self.selection.include.iter().any(|pattern| pattern.as_str() == name)
+        };
         accounts.len() > assumed
+            || exact.iter().any(|arn| has_name(arn))
             || globs.iter().any(|pattern| own.iter().any(|scope| pattern.depends_on_account(scope)))
             || self
                 .selection

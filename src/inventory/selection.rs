@@ -45,7 +45,8 @@ impl Selection {
         let include = self.include.iter().filter(in_scope).filter(|pattern| counts(pattern));
         let (exact, globs): (Vec<&Pattern>, Vec<&Pattern>) = include.partition(|pattern| pattern.is_exact());
         let is_excluded = |cluster: &ClusterRef| exclude.iter().any(|pattern| pattern.matches_ref(cluster, scope));
-        let mut named = each_once(exact.into_iter().map(|pattern| pattern.as_str().into()));
+        let exact = exact.into_iter().map(|pattern| ClusterRef::from(pattern.as_str()));
+        let mut named = each_once(exact, scope);
         named.retain(|cluster| !is_excluded(cluster));
         let lists = self.include.is_empty() || !globs.is_empty();
         let include = globs.into_iter().cloned().collect();
@@ -92,12 +93,15 @@ impl Filter {
     }
 }
 
-/// Drops clusters that come up again: in one scope, a name and an ARN of that name are the same cluster. Prefers the ARN,
+/// Drops clusters that come up again: in one account, a name and an ARN of that name are the same cluster. Prefers the ARN,
 /// which is unique among all scopes.
-fn each_once(clusters: impl Iterator<Item = ClusterRef>) -> Vec<ClusterRef> {
+fn each_once(clusters: impl Iterator<Item = ClusterRef>, scope: &Scope) -> Vec<ClusterRef> {
     let mut unique: Vec<ClusterRef> = Vec::new();
     for cluster in clusters {
-        let is_same = |known: &ClusterRef| known.matches(cluster.as_str()) || cluster.matches(known.as_str());
+        let is_same = |known: &ClusterRef| match scope.account {
+            Some(_) => known.matches(cluster.as_str()) || cluster.matches(known.as_str()),
+            None => *known == cluster,
+        };
         match unique.iter_mut().find(|known| is_same(known)) {
             Some(known) if known.is_arn() => {}
             Some(known) => *known = cluster,
@@ -156,7 +160,11 @@ mod tests {
         for items in [&["prod", PROD][..], &[PROD, "prod"], &["prod", PROD, "prod", "pr*", "arn:*/prod"]] {
             assert_eq!(scanned(items), ["prod"], "{items:?}");
             assert_eq!(selection(items).in_scope(&known()).named, [PROD.into()], "{items:?}");
-            assert_eq!(selection(items).in_scope(&scope(None)).named, [PROD.into()], "{items:?}");
+            assert_eq!(
+                selection(items).in_scope(&scope(None)).named.len(),
+                2,
+                "{items:?}: the ARN may be of any account"
+            );
         }
     }
 

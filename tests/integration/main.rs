@@ -13,6 +13,7 @@
 //! | [`configuration`] | AWS settings: empty, invalid; proxies, certificates |
 //! | [`credentials`] | credentials that are slow, hang, fail or are missing |
 //! | [`budgets`] | the exact API calls of a refresh |
+//! | [`scopes`] | accounts, regions, patterns of clusters |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
 //! | [`cache`] | the cache file |
 //! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
@@ -55,5 +56,6 @@ mod panics;
 mod partial_failures;
 mod restart;
 mod rotation;
+mod scopes;
 mod slowness;
 mod web;

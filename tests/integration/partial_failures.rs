@@ -232,12 +232,13 @@ fn targets_older_than_max_stale_are_removed() {
     scene.stop();
 }
 
-/// The simulated AWS has one account, and no cluster of another one.
+/// The account is unknown, so that the ARN may be of it. The simulated AWS has no cluster of another one.
 #[test]
 fn cluster_of_another_account_is_not_the_one_of_the_same_name() {
     let theirs = "arn:aws:ecs:us-east-1:999999999999:cluster/prod";
     for clusters in [format!("prod,other,{theirs}"), format!("{theirs},prod,other")] {
         let mut scene = Scene::of(two_clusters()).flag(&format!("-config.cluster={clusters}"));
+        scene.aws.add_fault(Fault::always("sts:GetCallerIdentity", FaultKind::Denied));
         let server = scene.serve();
         scene.wait_for_targets(&TWO_CLUSTERS);
         scene.wait_for_message("ListTasks failed: keeping 0 targets of cluster prod");

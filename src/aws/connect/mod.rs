@@ -27,7 +27,6 @@ use std::collections::BTreeMap;
 
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use futures_util::future::join_all;
 
 pub use self::error::StartError;
 use self::http::Client;
@@ -38,7 +37,7 @@ use self::role::AssumedRole;
 use self::sources::Sources;
 use super::api::errors::LoginError;
 use crate::config::AwsConfig;
-use crate::inventory::{Identity, InScope, Planned, Scope, ScopeRequest, Shared};
+use crate::inventory::{Identity, InScope, Planned, RoleArn, Scope, ScopeRequest, Shared};
 
 /// A scope to scan, with what it takes.
 pub(in crate::aws) struct Connected {
@@ -52,8 +51,13 @@ pub(in crate::aws) struct Connected {
     pub(in crate::aws) login: Login,
 }
 
-/// Credentials that are being fetched.
-pub(in crate::aws) struct Login(Background);
+/// The credentials of an identity, which all its scopes share.
+#[derive(Clone)]
+pub(in crate::aws) struct Login {
+    background: Background,
+    /// The same for the SDK, which caches credentials for clones of one provider together.
+    provider: SharedCredentialsProvider,
+}
 
 /// The clients of the services.
 pub(in crate::aws) struct Clients {
@@ -62,14 +66,18 @@ pub(in crate::aws) struct Clients {
 }
 
 impl Login {
+    fn new(background: Background) -> Self {
+        Self { provider: SharedCredentialsProvider::new(background.clone()), background }
+    }
+
     /// Waits until the first attempt to get the credentials has ended. A refresh reports if it failed.
     pub(in crate::aws) async fn wait(&self) {
-        let _ = self.0.at_start().await;
+        let _ = self.background.at_start().await;
     }
 }
 
-/// Finds regions and credentials, and creates the clients of every scope. All roles are being assumed when it returns: one
-/// that takes long or fails does not delay the others.
+/// Finds regions and credentials, and creates the clients of every scope. The roles that are used are being assumed when it
+/// returns: one that takes long or fails does not delay the others.
 pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Vec<Connected>, StartError> {
     environment::validate()?;
     let profiles = Profiles::read().await?;
@@ -84,15 +92,19 @@ pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Vec<Connected>
     let shared = load(&profiles, &client, home_region(&request)?).await?;
     let own = Background::new(Sources::new(&shared, &profiles, &client, imds));
     own_login(&own).await?;
-    let logins = log_in(config, &shared, &own).await;
-    let account = if request.needs_own_account() { account::own(&scoped(&shared, None, own)).await } else { None };
-    let planned = request.plan(account.as_deref())?;
-    let connected = planned.into_iter().filter_map(|Planned { identity, scope, clusters }| {
-        let login = logins.get(&identity)?.clone();
-        let clients = Clients::new(&scoped(&shared, Some(&scope.region), login.clone()), &identity, &scope);
-        Some(Connected { scope, clusters, clients, login: Login(login) })
-    });
-    Ok(connected.collect())
+    let own = Login::new(own);
+    let account = if request.needs_own_account() { account::own(&with_login(&shared, &own)).await } else { None };
+    let mut logins = BTreeMap::from([(Identity::Own, own.clone())]);
+    let mut connected = Vec::new();
+    for Planned { identity, scope, clusters } in request.plan(account.as_deref())? {
+        if let (Some(role), false) = (identity.role(), logins.contains_key(&identity)) {
+            logins.insert(identity.clone(), assume(role, config, &shared, &own).await);
+        }
+        let login = logins.get(&identity).unwrap_or(&own).clone();
+        let clients = Clients::new(&with_login(&shared, &login), &identity, &scope);
+        connected.push(Connected { scope, clusters, clients, login });
+    }
+    Ok(connected)
 }
 
 /// Returns the region in which roles are assumed.
@@ -127,35 +139,27 @@ async fn own_login(own: &Background) -> Result<(), StartError> {
     }
 }
 
-/// Starts to assume every role, each once for all its regions.
-async fn log_in(config: &AwsConfig, shared: &SdkConfig, own: &Background) -> BTreeMap<Identity, Background> {
-    let logins = config.identities.iter().map(|identity| async move {
-        let Some(role) = identity.role() else { return (identity.clone(), own.clone()) };
-        let role = AssumedRole::new(role, config.external_id.as_deref(), shared, own.clone()).await;
-        let login = Background::new(role);
-        login.start();
-        (identity.clone(), login)
-    });
-    join_all(logins).await.into_iter().collect()
+/// Starts to assume a role.
+async fn assume(role: &RoleArn, config: &AwsConfig, shared: &SdkConfig, own: &Login) -> Login {
+    let role = AssumedRole::new(role, config.external_id.as_deref(), shared, own.background.clone()).await;
+    let login = Login::new(Background::new(role));
+    login.background.start();
+    login
 }
 
 /// Returns the settings for calls with these credentials.
-fn scoped(shared: &SdkConfig, region: Option<&str>, login: Background) -> SdkConfig {
+fn with_login(shared: &SdkConfig, login: &Login) -> SdkConfig {
     let timeouts = retry::timeouts(shared.timeout_config());
-    let credentials = SharedCredentialsProvider::new(login);
-    let builder = shared.to_builder().credentials_provider(credentials).timeout_config(timeouts);
-    match region {
-        Some(region) => builder.region(Region::new(region.to_owned())).build(),
-        None => builder.build(),
-    }
+    shared.to_builder().credentials_provider(login.provider.clone()).timeout_config(timeouts).build()
 }
 
 impl Clients {
     fn new(config: &SdkConfig, identity: &Identity, scope: &Scope) -> Self {
+        let config = config.to_builder().region(Region::new(scope.region.to_string())).build();
         // The quotas are process-wide by name.
         let partition = |service| retry::partition(format!("{service} {identity} {}", scope.region));
-        let ecs = aws_sdk_ecs::config::Builder::from(config).retry_partition(partition("ecs")).build();
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).retry_partition(partition("ec2")).build();
+        let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(partition("ecs")).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(&config).retry_partition(partition("ec2")).build();
         Self { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) }
     }
 }

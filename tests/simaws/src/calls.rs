@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use crate::scope::Scope;
+
 /// Limits the bodies kept per operation, so that a server that runs for days does not grow.
 const KEPT_REQUESTS: usize = 1000;
 
@@ -18,6 +20,7 @@ const KEPT_SPANS: usize = 100_000;
 #[derive(Clone, Default)]
 pub struct Calls {
     by_operation: BTreeMap<String, Operation>,
+    by_scope: BTreeMap<Scope, BTreeMap<String, usize>>,
     throttled: usize,
     max_in_flight: usize,
     spans: VecDeque<Span>,
@@ -76,6 +79,26 @@ impl Calls {
         calls.map_or_else(Vec::new, |calls| calls.access_keys.iter().cloned().collect())
     }
 
+    /// Returns the counts of the calls for one account and region. Those of AssumeRole are for the account of the role.
+    pub fn in_scope(&self, account: &str, region: &str) -> Self {
+        let counts = self.by_scope.get(&Scope::new(account, region)).into_iter().flatten();
+        Self::of(&counts.map(|(operation, count)| (operation.as_str(), *count)).collect::<Vec<_>>())
+    }
+
+    /// Returns each `ACCOUNT/REGION` that calls were made for, sorted.
+    pub fn scopes(&self) -> Vec<String> {
+        self.by_scope.keys().map(ToString::to_string).collect()
+    }
+
+    /// Returns the counts of each `ACCOUNT/REGION` as a JSON object of objects.
+    pub fn to_value_by_scope(&self) -> Value {
+        let scopes = self
+            .by_scope
+            .keys()
+            .map(|scope| (scope.to_string(), self.in_scope(&scope.account, &scope.region).to_value()));
+        Value::Object(scopes.collect())
+    }
+
     /// Returns the number of throttled calls.
     pub fn throttled(&self) -> usize {
         self.throttled
@@ -102,7 +125,8 @@ impl Calls {
         counts.map(|(operation, calls)| (operation.as_str(), calls.count)).filter(|&(_, count)| count > 0)
     }
 
-    pub(crate) fn record(&mut self, operation: &str, body: Value, access_key: String, in_flight: usize) {
+    pub(crate) fn record(&mut self, operation: &str, scope: &Scope, body: Value, access_key: String, in_flight: usize) {
+        *self.by_scope.entry(scope.clone()).or_default().entry(operation.to_owned()).or_default() += 1;
         let calls = self.by_operation.entry(operation.to_owned()).or_default();
         calls.count += 1;
         if calls.requests.len() == KEPT_REQUESTS {
@@ -161,11 +185,15 @@ mod tests {
     #[test]
     fn calls_compare_by_their_counts() {
         let mut calls = Calls::default();
-        calls.record("ecs:ListTasks", Value::Null, String::new(), 2);
-        calls.record("ecs:ListTasks", Value::Null, String::new(), 1);
+        let scope = |region| Scope::new("123456789012", region);
+        calls.record("ecs:ListTasks", &scope("eu-west-1"), Value::Null, String::new(), 2);
+        calls.record("ecs:ListTasks", &scope("us-east-1"), Value::Null, String::new(), 1);
         assert_eq!(calls, Calls::of(&[("ecs:ListTasks", 2), ("ecs:DescribeTasks", 0)]));
         assert_ne!(calls, Calls::default());
         assert_eq!((calls.get("ecs:ListTasks"), calls.total(), calls.max_in_flight()), (2, 2, 2));
+        assert_eq!(calls.in_scope("123456789012", "us-east-1"), Calls::of(&[("ecs:ListTasks", 1)]));
+        assert_eq!(calls.in_scope("123456789012", "eu-north-1"), Calls::default());
+        assert_eq!(calls.scopes(), ["123456789012/eu-west-1", "123456789012/us-east-1"]);
         assert_eq!(calls.to_string(), "ecs:ListTasks 2");
         assert_eq!(calls.to_value(), serde_json::json!({"ecs:ListTasks": 2}));
     }

@@ -21,6 +21,7 @@ pub(crate) fn respond(state: &State, request: &Request) -> Response {
             Response::json(200, &done)
         }
         ("GET", "calls") => Response::json(200, &state.lock().calls.to_value()),
+        ("GET", "calls/scopes") => Response::json(200, &state.lock().calls.to_value_by_scope()),
         ("POST", "calls/reset") => {
             state.take_calls();
             Response::json(200, &done)

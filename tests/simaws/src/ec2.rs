@@ -74,7 +74,7 @@ fn filtered(call: &mut Call<'_>) -> Result<Page, ApiError> {
         let visible = call.world.instances.iter().filter(|instance| include_managed || !instance.managed);
         visible.map(|instance| &instance.instance_id).filter(|id| filter.allows(id)).cloned().collect()
     };
-    let listing = format!("instances {include_managed} {:?}", filter.ids);
+    let listing = format!("{} instances {include_managed} {:?}", call.scope, filter.ids);
     let token = call.request.text("NextToken");
     let wanted = Wanted { listing: &listing, token, size: call.page_size(size), fault: call.page_fault };
     let page = call.tokens.page(wanted, list);

@@ -5,6 +5,7 @@ mod errors;
 use serde::{Deserialize, Serialize};
 
 use crate::request::Request;
+use crate::scope::Scope;
 use crate::world::last_segment;
 
 /// A rule that makes some calls fail. The first rule that applies to a call takes effect.
@@ -17,6 +18,12 @@ pub struct Fault {
     /// Only calls for the cluster of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Only calls for this account; those of AssumeRole are for the account of the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Only calls for this region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Only calls whose body contains this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<String>,
@@ -91,7 +98,16 @@ pub enum FaultKind {
 impl Fault {
     /// Makes every call of the operation fail until the faults are cleared.
     pub fn always(operation: &str, kind: FaultKind) -> Self {
-        Self { operation: operation.to_owned(), cluster: None, matching: None, skip: 0, times: None, kind }
+        Self {
+            operation: operation.to_owned(),
+            cluster: None,
+            account: None,
+            region: None,
+            matching: None,
+            skip: 0,
+            times: None,
+            kind,
+        }
     }
 
     /// Makes the next call of the operation fail.
@@ -103,6 +119,20 @@ impl Fault {
     #[must_use]
     pub fn cluster(mut self, name: &str) -> Self {
         self.cluster = Some(name.to_owned());
+        self
+    }
+
+    /// Applies only to calls for this account; those of AssumeRole are for the account of the role.
+    #[must_use]
+    pub fn account(mut self, account: &str) -> Self {
+        self.account = Some(account.to_owned());
+        self
+    }
+
+    /// Applies only to calls for this region.
+    #[must_use]
+    pub fn region(mut self, region: &str) -> Self {
+        self.region = Some(region.to_owned());
         self
     }
 
@@ -127,12 +157,14 @@ impl Fault {
         self
     }
 
-    fn applies_to(&self, request: &Request) -> bool {
+    fn applies_to(&self, request: &Request, scope: &Scope) -> bool {
         let operation = self.operation == "*" || self.operation == request.operation;
         let cluster = self.cluster.as_deref();
         let same_cluster = cluster.is_none_or(|name| request.cluster() == Some(last_segment(name)));
         let text = self.matching.as_deref();
-        operation && same_cluster && text.is_none_or(|text| request.mentions(text))
+        let same_scope = self.account.as_ref().is_none_or(|account| *account == scope.account)
+            && self.region.as_ref().is_none_or(|region| *region == scope.region);
+        operation && same_cluster && same_scope && text.is_none_or(|text| request.mentions(text))
     }
 
     /// Counts a matching call, and returns whether it must fail.
@@ -160,9 +192,9 @@ impl Faults {
 
     /// Returns the kind of the first rule that makes the call fail, and counts the call for that rule's `times`. Counts
     /// the call for the `skip` of every matching rule, whether or not another rule makes it fail.
-    pub(crate) fn next_for(&mut self, request: &Request) -> Option<FaultKind> {
+    pub(crate) fn next_for(&mut self, request: &Request, scope: &Scope) -> Option<FaultKind> {
         let mut chosen = None;
-        for fault in self.0.iter_mut().filter(|fault| fault.applies_to(request)) {
+        for fault in self.0.iter_mut().filter(|fault| fault.applies_to(request, scope)) {
             if fault.is_due() && chosen.is_none() {
                 fault.times = fault.times.map(|times| times - 1);
                 chosen = Some(fault.kind.clone());
@@ -180,12 +212,16 @@ mod tests {
         Request::ecs("ListTasks", &format!(r#"{{"cluster":"{cluster}"}}"#))
     }
 
+    fn scope() -> Scope {
+        Scope::new("123456789012", "us-east-1")
+    }
+
     #[test]
     fn skip_and_times_count_the_calls_of_one_rule() {
         let mut faults = Faults::default();
         faults.add(Fault::once("ecs:ListTasks", FaultKind::Throttle));
         faults.add(Fault::always("*", FaultKind::Hang).skip(1).times(2));
-        let seen: Vec<_> = (0..4).map(|_| faults.next_for(&list_tasks("prod"))).collect();
+        let seen: Vec<_> = (0..4).map(|_| faults.next_for(&list_tasks("prod"), &scope())).collect();
         let hang = Some(FaultKind::Hang);
         assert_eq!(seen, [Some(FaultKind::Throttle), hang.clone(), hang, None]);
     }
@@ -195,9 +231,9 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("prod"));
         let by_arn = list_tasks("arn:aws:ecs:us-east-1:123456789012:cluster/prod");
-        assert!(faults.next_for(&by_arn).is_some());
-        assert!(faults.next_for(&list_tasks("prod")).is_some());
-        assert!(faults.next_for(&list_tasks("prod-2")).is_none());
+        assert!(faults.next_for(&by_arn, &scope()).is_some());
+        assert!(faults.next_for(&list_tasks("prod"), &scope()).is_some());
+        assert!(faults.next_for(&list_tasks("prod-2"), &scope()).is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `request`, `response` | HTTP requests and responses, without I/O |
 //! | `ecs`, `ec2`, `sts`, `metadata` | the operations |
 //! | `paging`, `quota` | tokens and token buckets |
+//! | `scope` | the account and the region of a call |
 //! | `control` | the methods of [`SimAws`] over HTTP |
 //! | `state`, `connection`, `server` | the shared state; the sockets |
 #![allow(
@@ -32,6 +33,7 @@ mod paging;
 mod quota;
 mod request;
 mod response;
+mod scope;
 mod server;
 mod service;
 mod state;

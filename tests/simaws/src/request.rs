@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) body: Value,
     /// The access key id of the signature; empty if unsigned.
     pub(crate) access_key: String,
+    /// The region of the signature; empty if unsigned.
+    pub(crate) region: String,
     raw: String,
 }
 
@@ -52,7 +54,8 @@ impl Request {
             path: head.uri.path().to_owned(),
             operation: format!("{} {}", head.method, head.uri.path()),
             body: Value::Null,
-            access_key: access_key(header("authorization")),
+            access_key: credential(header("authorization"), 0),
+            region: credential(header("authorization"), 2),
             raw,
         };
         request.set_protocol(header("x-amz-target"));
@@ -158,10 +161,11 @@ impl Request {
     }
 }
 
-/// Returns the key id in `AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/ecs/aws4_request, …`.
-fn access_key(authorization: &str) -> String {
+/// Returns a field of `AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/ecs/aws4_request, …`.
+fn credential(authorization: &str, field: usize) -> String {
     let credential = authorization.split_once("Credential=").map_or("", |(_, rest)| rest);
-    credential.split('/').next().unwrap_or_default().to_owned()
+    let credential = credential.split(',').next().unwrap_or_default();
+    credential.split('/').nth(field).unwrap_or_default().to_owned()
 }
 
 fn form(body: &str) -> impl Iterator<Item = (String, String)> {
@@ -215,8 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn access_key_is_read_from_the_authorization_header() {
-        assert_eq!(access_key("AWS4-HMAC-SHA256 Credential=AKIA1/20260101/us-east-1/ecs/aws4_request, X"), "AKIA1");
-        assert_eq!(access_key(""), "");
+    fn access_key_and_region_are_read_from_the_authorization_header() {
+        let header = "AWS4-HMAC-SHA256 Credential=AKIA1/20260101/us-east-1/ecs/aws4_request, X/Y/Z";
+        assert_eq!([0, 2].map(|field| credential(header, field)), ["AKIA1", "us-east-1"]);
+        assert_eq!([0, 2].map(|field| credential("", field)), ["", ""]);
     }
 }

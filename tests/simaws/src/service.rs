@@ -6,6 +6,7 @@ use crate::faults::FaultKind;
 use crate::paging::{PageFault, Tokens};
 use crate::request::{Protocol, Request};
 use crate::response::{ApiError, Delivery, Response, content_type};
+use crate::scope::Scope;
 use crate::world::World;
 use crate::{Options, ec2, ecs, metadata, sts};
 
@@ -13,6 +14,9 @@ use crate::{Options, ec2, ecs, metadata, sts};
 pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
     pub(crate) request_id: &'a str,
+    /// The scope that the call is for.
+    pub(crate) scope: &'a Scope,
+    /// What is in that scope.
     pub(crate) world: &'a World,
     pub(crate) options: &'a Options,
     pub(crate) tokens: &'a mut Tokens,

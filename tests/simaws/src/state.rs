@@ -1,5 +1,6 @@
 //! The state of the server, behind one lock that is never held across an await.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use crate::paging::Tokens;
 use crate::quota::Quotas;
 use crate::request::Request;
 use crate::response::Response;
+use crate::scope::Scope;
 use crate::service::Call;
 use crate::{Calls, Options, Span, World};
 
@@ -28,7 +30,8 @@ pub(crate) struct Inner {
     pub(crate) calls: Calls,
     pub(crate) unexpected: Vec<String>,
     tokens: Tokens,
-    quotas: Quotas,
+    /// The quotas of each account in each region.
+    quotas: HashMap<Scope, Quotas>,
     requests: u64,
 }
 
@@ -67,7 +70,7 @@ impl State {
             calls: Calls::default(),
             unexpected: Vec::new(),
             tokens: Tokens::default(),
-            quotas: Quotas::full(Instant::now()),
+            quotas: HashMap::new(),
             requests: 0,
         };
         Self { inner: Mutex::new(inner), in_flight: AtomicUsize::new(0) }
@@ -83,10 +86,11 @@ impl State {
         let begun = Instant::now();
         let now_in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         let mut inner = self.lock();
+        let scope = request.scope(&inner.world.scope());
         let (body, access_key) = (request.body.clone(), request.access_key.clone());
-        inner.calls.record(&request.operation, body, access_key, now_in_flight);
-        let within_quota = !inner.options.quotas || inner.quotas.grants(request, begun);
-        let fault = inner.faults.next_for(request);
+        inner.calls.record(&request.operation, &scope, body, access_key, now_in_flight);
+        let within_quota = !inner.options.quotas || inner.grants(request, &scope, begun);
+        let fault = inner.faults.next_for(request, &scope);
         let fault = fault.or((!within_quota).then_some(FaultKind::Throttle));
         let throttled = fault == Some(FaultKind::Throttle);
         if throttled {
@@ -102,10 +106,12 @@ impl State {
         let inner = &mut *inner;
         inner.requests += 1;
         let request_id = format!("5e1f0000-0000-4000-8000-{:012x}", inner.requests);
+        let scope = request.scope(&inner.world.scope());
         let call = Call {
             request,
+            scope: &scope,
             request_id: &request_id,
-            world: &inner.world,
+            world: &inner.world.of_scope(&scope),
             options: &inner.options,
             tokens: &mut inner.tokens,
             page_fault: None,
@@ -117,10 +123,17 @@ impl State {
     pub(crate) fn set_options(&self, options: Options) {
         let mut inner = self.lock();
         inner.options = options;
-        inner.quotas = Quotas::full(Instant::now());
+        inner.quotas.clear();
     }
 
     pub(crate) fn take_calls(&self) -> Calls {
         std::mem::take(&mut self.lock().calls)
+    }
+}
+
+impl Inner {
+    /// Takes a token from the scope's quota for the request, or returns false if there is none.
+    fn grants(&mut self, request: &Request, scope: &Scope, now: Instant) -> bool {
+        self.quotas.entry(scope.clone()).or_insert_with(|| Quotas::full(now)).grants(request, now)
     }
 }

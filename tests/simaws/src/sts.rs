@@ -1,6 +1,7 @@
 //! STS: form parameters over POST, XML responses in the envelopes of the query protocol.
 
 use crate::response::ApiError;
+use crate::scope::session_key;
 use crate::service::Call;
 use crate::time::expiration;
 use crate::world::last_segment;
@@ -30,7 +31,7 @@ fn assume_role(call: &Call<'_>, result: &'static str) -> Result<Element, ApiErro
     let (role, session) = (required(call, "RoleArn")?, required(call, "RoleSessionName")?);
     check_duration(call)?;
     let name = last_segment(role);
-    let arn = format!("arn:{}:sts::{}:assumed-role/{name}/{session}", call.world.partition(), call.world.account);
+    let arn = format!("arn:{}:sts::{}:assumed-role/{name}/{session}", call.world.partition(), call.scope.account);
     let user = Element::new("AssumedRoleUser").text("AssumedRoleId", &format!("AROASIM:{session}")).text("Arn", &arn);
     let credentials = Element::new("Credentials")
         .text("AccessKeyId", &access_key(call, name))
@@ -54,14 +55,13 @@ fn check_duration(call: &Call<'_>) -> Result<(), ApiError> {
     }
 }
 
-/// Returns a key id with the name of the role, so that a test can tell which credentials signed a call.
 fn access_key(call: &Call<'_>, role: &str) -> String {
     let number = call.request_id.rsplit('-').next().unwrap_or_default();
-    format!("ASIA-{role}-{number}")
+    session_key(role, &call.scope.account, number)
 }
 
 fn caller_identity(call: &Call<'_>) -> Element {
-    let account = &call.world.account;
+    let account = &call.scope.account;
     Element::new("GetCallerIdentityResult")
         .text("Arn", &format!("arn:{}:sts::{account}:assumed-role/simaws/session", call.world.partition()))
         .text("UserId", "AROASIM:session")

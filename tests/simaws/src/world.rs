@@ -14,11 +14,18 @@ pub use instance::Instance;
 pub use task::{Container, Describe, Task};
 pub use task_definition::{ContainerDefinition, TaskDefinition};
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 pub(crate) use arn::last_segment;
 
-/// The contents of one account in one region.
+use crate::scope::Scope;
+
+/// The contents of one account in one region, and of others.
+///
+/// Calls that no assumed role signed are for this account. Without others, calls for any account and region are for this
+/// one; otherwise there is nothing in an account and region that has no world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct World {
@@ -32,6 +39,9 @@ pub struct World {
     pub task_definitions: Vec<TaskDefinition>,
     /// The EC2 instances.
     pub instances: Vec<Instance>,
+    /// The contents of other accounts and regions, which have no others themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<World>,
 }
 
 impl Default for World {
@@ -42,11 +52,51 @@ impl Default for World {
             clusters: Vec::new(),
             task_definitions: Vec::new(),
             instances: Vec::new(),
+            others: Vec::new(),
         }
     }
 }
 
 impl World {
+    /// Returns an empty world of an account in a region.
+    pub fn new(account: &str, region: &str) -> Self {
+        Self { account: account.to_owned(), region: region.to_owned(), ..Self::default() }
+    }
+
+    /// Adds the contents of another account or region.
+    #[must_use]
+    pub fn with_other(mut self, other: World) -> Self {
+        self.others.push(other);
+        self
+    }
+
+    /// Returns the contents of an account in a region.
+    ///
+    /// # Panics
+    /// Panics if there is no such world, which is a mistake in the test.
+    pub fn scope_mut(&mut self, account: &str, region: &str) -> &mut World {
+        let wanted = Scope::new(account, region);
+        if self.scope() == wanted {
+            return self;
+        }
+        let other = self.others.iter_mut().find(|other| other.scope() == wanted);
+        other.unwrap_or_else(|| panic!("there is no simulated world of {wanted}"))
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::new(&self.account, &self.region)
+    }
+
+    /// Returns what a call for this scope sees.
+    pub(crate) fn of_scope(&self, scope: &Scope) -> Cow<'_, World> {
+        let is_wanted = |world: &&World| world.account == scope.account && world.region == scope.region;
+        if self.others.is_empty() || is_wanted(&self) {
+            return Cow::Borrowed(self);
+        }
+        let other = self.others.iter().find(is_wanted);
+        other.map_or_else(|| Cow::Owned(World::new(&scope.account, &scope.region)), Cow::Borrowed)
+    }
+
     /// Parses a world file. Unknown members are an error, except where they may be members of AWS's own records.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)

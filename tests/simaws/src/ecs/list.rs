@@ -48,7 +48,8 @@ fn page(call: &mut Call<'_>, listing: &str, list: impl FnOnce() -> Vec<String>) 
         Some(size) => within_limit(size).ok_or_else(|| invalid("maxResults must be between 1 and 100."))?,
     };
     let token = call.request.text("nextToken");
-    let wanted = Wanted { listing, token, size: call.page_size(size), fault: call.page_fault };
+    let listing = format!("{} {listing}", call.scope);
+    let wanted = Wanted { listing: &listing, token, size: call.page_size(size), fault: call.page_fault };
     call.tokens.page(wanted, list).ok_or_else(|| invalid("Invalid token."))
 }
 

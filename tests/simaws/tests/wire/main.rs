@@ -6,6 +6,7 @@ mod control;
 mod ec2;
 mod ecs;
 mod faults;
+mod scopes;
 mod sts;
 
 use simaws::{Cluster, Container, ContainerInstance, Instance, SimAws, Task, TaskDefinition, World};
