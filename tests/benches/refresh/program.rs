@@ -23,6 +23,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// A process that uses no CPU for this long is idle.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// If nothing is logged for this long, which is more than the pause between publications, all scopes are published.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Returns the program that Cargo builds beside this benchmark, `target/PROFILE/ecs-discovery`.
 pub(crate) fn binary() -> Outcome<PathBuf> {
     let other = std::env::var_os(BINARY_VARIABLE).map(PathBuf::from);
@@ -38,13 +41,15 @@ pub(crate) fn binary() -> Outcome<PathBuf> {
 /// A running program. It is killed on drop.
 pub(crate) struct Program {
     child: Child,
-    log: Receiver<String>,
+    log: Receiver<(Instant, String)>,
 }
 
-/// A finished refresh.
+/// A finished refresh of all scopes.
 pub(crate) struct Refreshed {
-    /// Its duration according to the program's log.
-    pub(crate) took: Duration,
+    /// When it was published.
+    pub(crate) published: Instant,
+    /// How often the file was written.
+    pub(crate) writes: usize,
     /// The resource usage after it.
     pub(crate) usage: Usage,
 }
@@ -77,28 +82,36 @@ impl Program {
         let stderr = child.stderr.take().ok_or("stderr is not piped")?;
         thread::spawn(move || {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            lines.map(|line| send.send(line)).take_while(Result::is_ok).for_each(drop);
+            lines.map(|line| send.send((Instant::now(), line))).take_while(Result::is_ok).for_each(drop);
         });
         Ok(Self { child, log })
     }
 
-    /// Waits for the end of the next refresh, and until the program is idle.
-    pub(crate) fn refreshed(&self) -> Outcome<Refreshed> {
+    /// Waits for the end of the next refresh of all scopes, and until the program is idle.
+    pub(crate) fn refreshed(&self, scopes: usize) -> Outcome<Refreshed> {
         let deadline = Instant::now() + DEADLINE;
+        let (mut published, mut writes) = (None, 0);
         loop {
-            let line = match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => return Err("no refresh ended before the deadline".into()),
-                Err(RecvTimeoutError::Disconnected) => return Err("the program exited".into()),
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Several scopes are published one after the other.
+            let wait = if published.is_some() { SILENCE } else { left };
+            let (at, line) = match (self.log.recv_timeout(wait), published) {
+                (Ok(line), _) => line,
+                (Err(RecvTimeoutError::Timeout), Some(published)) => {
+                    return Ok(Refreshed { published, writes, usage: self.wait_until_idle()? });
+                }
+                (Err(RecvTimeoutError::Timeout), None) => return Err("no refresh ended before the deadline".into()),
+                (Err(RecvTimeoutError::Disconnected), _) => return Err("the program exited".into()),
             };
             let entry: Value = serde_json::from_str(&line).map_err(|_| line.clone())?;
-            if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG")) {
-                return Err(line.into());
+            match (entry["level"].as_str(), entry["message"].as_str()) {
+                (Some("INFO" | "DEBUG"), Some("targets written")) => (published, writes) = (Some(at), writes + 1),
+                (Some("INFO" | "DEBUG"), Some("targets unchanged")) => published = Some(at),
+                (Some("INFO" | "DEBUG"), _) => {}
+                _ => return Err(line.into()),
             }
-            if let (Some("targets written" | "targets unchanged"), Some(seconds)) =
-                (entry["message"].as_str(), entry["seconds"].as_f64())
-            {
-                return Ok(Refreshed { took: Duration::from_secs_f64(seconds), usage: self.wait_until_idle()? });
+            if let (1, Some(published)) = (scopes, published) {
+                return Ok(Refreshed { published, writes, usage: self.wait_until_idle()? });
             }
         }
     }
