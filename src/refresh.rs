@@ -31,7 +31,7 @@ pub struct Refresher<S> {
 }
 
 /// The result of a refresh.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Refresh {
     /// The refreshed scope, with its account once a task has been seen.
     pub scope: Scope,
@@ -70,6 +70,11 @@ impl Refresh {
     /// Returns whether anything could not be learned.
     pub fn failed(&self) -> bool {
         !self.snapshot.failures.is_empty()
+    }
+
+    /// Returns whether calls failed, other than because a cluster does not exist.
+    pub fn calls_failed(&self) -> bool {
+        self.snapshot.failures.iter().any(|(_, failure)| !failure.cluster_is_missing())
     }
 }
 

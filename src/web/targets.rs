@@ -132,6 +132,7 @@ mod tests {
         Publication {
             targets: refresh.targets.clone(),
             refreshes: vec![Arc::new(refresh)],
+            new: vec![],
             outstanding: 0,
             added: 0,
             removed: 0,

@@ -65,7 +65,7 @@ pub(crate) fn metrics() -> String {
     publisher.refreshed(0, refresh.clone());
     let publication = runtime.block_on(publisher.publish());
     telemetry.interval(&refresh.scope, Duration::from_secs(60));
-    telemetry.published(&publication, [&*refresh].into_iter());
+    telemetry.published(&publication);
     status.published(Arc::new(publication));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)
 }
