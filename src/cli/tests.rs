@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settings::{label_filter, output};
 use super::*;
 use crate::config::{
-    AwsConfig, DYNAMIC_PORT_LABEL, Details, Interval, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    AwsConfig, DYNAMIC_PORT_LABEL, Interval, LabelFilter, LogConfig, LogFormat, LogLevel, MetaLabels, Output, PortRule,
     RefreshConfig, Rules,
 };
 use crate::file_sd::Format;
@@ -41,7 +41,7 @@ fn the_defaults_are_the_originals() {
             external_id: None,
             regions: vec![],
             clusters: Selection::default(),
-            details: Details::Dropped,
+            meta_labels: MetaLabels::Off,
             host_attribute: Some("ecs-discovery.host".into()),
             variables: vec![],
             describe_all: false,
@@ -54,7 +54,7 @@ fn the_defaults_are_the_originals() {
             job_name_label: "PROMETHEUS_EXPORTER_JOB_NAME".into(),
             path_label: "PROMETHEUS_EXPORTER_PATH".into(),
             scheme_label: "PROMETHEUS_EXPORTER_SCHEME".into(),
-            meta_labels: false,
+            meta_labels: MetaLabels::Off,
         },
         output: Output::File { path: "ecs_file_sd.yml".into(), format: Format::Yaml },
         refresh: RefreshConfig { interval: Interval::Every(Duration::from_secs(60)), watch: true, limit: None },
@@ -118,7 +118,7 @@ fn every_flag_takes_effect() {
                 exclude: vec![Pattern::parse("c*").unwrap()],
                 ..selected(&["a", "b", "arn:aws:ecs:r:1:cluster/a"])
             },
-            details: Details::Kept,
+            meta_labels: MetaLabels::Free,
             host_attribute: None,
             variables: ["C", "J", "P", "S", "TEAM"].map(String::from).into(),
             describe_all: true,

@@ -178,7 +178,7 @@ async fn clusters_of_equal_names_do_not_keep_each_others_targets() {
     let theirs = "arn:aws:ecs:eu-west-1:222222222222:cluster/prod";
     let both = |ours: crate::inventory::Snapshot| {
         let mut snapshot = ours;
-        let other = crate::inventory::ClusterTasks { cluster: theirs.into(), tasks: Ok(vec![]) };
+        let other = crate::inventory::ClusterTasks { cluster: theirs.into(), tasks: Ok(vec![]), details: None };
         snapshot.clusters.push(other);
         snapshot
     };

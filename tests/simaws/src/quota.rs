@@ -40,8 +40,11 @@ pub(crate) struct Quotas {
     cluster_resources: Bucket,
     task_definitions: Bucket,
     clusters: Bucket,
+    services: Bucket,
     instances_by_filter_or_page: Bucket,
     instances_with_neither: Bucket,
+    interfaces_by_filter_or_page: Bucket,
+    interfaces_with_neither: Bucket,
 }
 
 impl Quotas {
@@ -51,8 +54,11 @@ impl Quotas {
             cluster_resources: Bucket::full(100, 20, now),
             task_definitions: Bucket::full(50, 20, now),
             clusters: Bucket::full(50, 20, now),
+            services: Bucket::full(100, 20, now),
             instances_by_filter_or_page: Bucket::full(100, 20, now),
             instances_with_neither: Bucket::full(50, 10, now),
+            interfaces_by_filter_or_page: Bucket::full(100, 20, now),
+            interfaces_with_neither: Bucket::full(50, 10, now),
         }
     }
 
@@ -61,9 +67,12 @@ impl Quotas {
         let bucket = match request.operation.as_str() {
             "ecs:ListTasks" | "ecs:DescribeTasks" | "ecs:DescribeContainerInstances" => &mut self.cluster_resources,
             "ecs:DescribeTaskDefinition" => &mut self.task_definitions,
-            "ecs:ListClusters" => &mut self.clusters,
+            "ecs:ListClusters" | "ecs:DescribeClusters" => &mut self.clusters,
+            "ecs:ListServices" | "ecs:DescribeServices" => &mut self.services,
             "ec2:DescribeInstances" if filters_or_pages(request) => &mut self.instances_by_filter_or_page,
             "ec2:DescribeInstances" => &mut self.instances_with_neither,
+            "ec2:DescribeNetworkInterfaces" if filters_or_pages(request) => &mut self.interfaces_by_filter_or_page,
+            "ec2:DescribeNetworkInterfaces" => &mut self.interfaces_with_neither,
             _ => return true,
         };
         bucket.take(now)
