@@ -113,6 +113,17 @@ mod tests {
         let by_filter = Request::form("Action=DescribeInstances&Filter.1.Name=instance-id");
         assert_eq!(granted(&mut quotas, &by_id, start), 50);
         assert_eq!(granted(&mut quotas, &by_filter, start), 100);
+        let interfaces = Request::form("Action=DescribeNetworkInterfaces&Filter.1.Name=network-interface-id");
+        assert_eq!(granted(&mut quotas, &interfaces, start), 100);
         assert_eq!(granted(&mut quotas, &Request::form("Action=AssumeRole"), start), 1000);
+    }
+
+    #[test]
+    fn services_have_a_bucket_and_clusters_share_one() {
+        let start = Instant::now();
+        let mut quotas = Quotas::full(start);
+        assert_eq!(granted(&mut quotas, &Request::ecs("DescribeServices", "{}"), start), 100);
+        assert_eq!(granted(&mut quotas, &Request::ecs("DescribeClusters", "{}"), start), 50);
+        assert_eq!(granted(&mut quotas, &Request::ecs("ListClusters", "{}"), start), 0);
     }
 }
