@@ -83,6 +83,20 @@ fn the_cache_is_beside_the_file_unless_disabled() {
 }
 
 #[test]
+fn meta_labels_are_a_boolean_or_all() {
+    for (spelled, expected) in [
+        ("-config.meta-labels", MetaLabels::Free),
+        ("--config.meta-labels=T", MetaLabels::Free),
+        ("-config.meta-labels=0", MetaLabels::Off),
+        ("-config.meta-labels=all", MetaLabels::All),
+    ] {
+        let config = accepted(&[spelled]);
+        assert_eq!((config.aws.meta_labels, config.rules.meta_labels), (expected, expected), "{spelled}");
+        assert_eq!(config.aws.describe_all, expected != MetaLabels::Off, "{spelled}");
+    }
+}
+
+#[test]
 fn every_flag_takes_effect() {
     let config = accepted(&[
         "-config.cluster=a, b,!c*,arn:aws:ecs:r:1:cluster/a,b,arn:aws:ecs:r:1:cluster/a",
@@ -213,6 +227,12 @@ fn errors_are_one_line_and_the_usage() {
         (&["-healthcheck"], "-healthcheck requires -web.listen-address"),
         (&["-explain=yaml"], "invalid value \"yaml\" for -explain: expected true or false or json"),
         (&["-explain", "json"], "must be written as -explain=json"),
+        (
+            &["-config.meta-labels=most"],
+            "invalid value \"most\" for -config.meta-labels: expected true or false or all",
+        ),
+        (&["-config.meta-labels="], "invalid value \"\" for -config.meta-labels: expected true or false or all"),
+        (&["-config.meta-labels", "all"], "must be written as -config.meta-labels=all"),
         (&["-web.listen-address=10779"], "expected :PORT or HOST:PORT"),
         (&["-web.listen-address=::1:10779"], "expected :PORT or HOST:PORT"),
         (&["-web.listen-address=:99999"], "expected :PORT or HOST:PORT"),

@@ -164,6 +164,13 @@ pub(crate) fn missing() -> Snapshot {
     snapshot
 }
 
+/// Returns a snapshot of running tasks in which a call failed that only labels depend on.
+pub(crate) fn without_labels(tasks: &[&str]) -> Snapshot {
+    let mut snapshot = running(tasks);
+    snapshot.failures.record(failure(Operation::DescribeServices));
+    snapshot
+}
+
 /// Returns a snapshot of running tasks of which the last one could not be described.
 pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
     let mut snapshot = running(tasks);

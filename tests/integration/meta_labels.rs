@@ -172,6 +172,24 @@ fn failing_calls_cost_no_target() {
     });
 }
 
+#[test]
+fn explain_names_the_permission_and_metrics_the_stage() {
+    let mut scene = all(world(1, 2)).flag("-config.cluster=c-0");
+    scene.aws.add_fault(Fault::always("ecs:DescribeServices", FaultKind::Denied));
+    let server = scene.serve();
+    scene.wait_for_refreshes(1);
+    let failures = "refresh_failures_total{stage=\"describe_services\"}";
+    assert!(server.metrics().value(failures).unwrap() >= 1.0);
+    scene.stop();
+    let mut scene = scene.flag("-explain").flag("-web.listen-address=");
+    let exited = scene.run();
+    assert_eq!(exited.code, Some(1));
+    let report = exited.stdout;
+    let failure = report.lines().find(|line| line.contains("DescribeServices of cluster c-0: AccessDeniedException"));
+    assert!(failure.unwrap().ends_with("allow ecs:DescribeServices"), "{report}");
+    assert!(report.contains("10.0.0.1:9102") && report.contains("10.0.0.2:9102"), "{report}");
+}
+
 /// Denied calls of twenty clusters: a few in the first refreshes, then one in each.
 #[test]
 fn denied_calls_do_not_become_a_storm() {

@@ -266,6 +266,27 @@ mod tests {
     }
 
     #[test]
+    fn keeps_the_network_interface_only_for_all_meta_labels() {
+        let detail = |name: &str, value: &str| wire::KeyValuePair::builder().name(name).value(value).build();
+        let attachment = |kind: &str, id: &str| {
+            wire::Attachment::builder().r#type(kind).details(detail("networkInterfaceId", id)).build()
+        };
+        let wire = wire::Task::builder()
+            .attachments(attachment("ServiceConnect", "eni-other"))
+            .attachments(attachment("ElasticNetworkInterface", "eni-1"))
+            .build();
+        let kept = |meta_labels| task_details(&wire, meta_labels, &mut Strings::default()).network_interface;
+        assert_eq!((kept(MetaLabels::Free), kept(MetaLabels::All)), (None, Some("eni-1".into())));
+    }
+
+    #[test]
+    fn leaves_out_tags_without_a_value() {
+        let tag = |key: &str| wire::Tag::builder().key(key);
+        let tagged = [tag("a").value("").build(), tag("b").build(), wire::Tag::builder().value("c").build()];
+        assert_eq!(tags(&tagged), [("a".into(), "".into())]);
+    }
+
+    #[test]
     fn ignores_a_task_without_a_definition() {
         assert_eq!(
             task(wire::Task::builder().task_arn("arn").build(), MetaLabels::Free, &mut Strings::default()),

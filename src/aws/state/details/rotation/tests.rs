@@ -120,6 +120,16 @@ fn clusters_take_one_call_in_ten_minutes() {
 }
 
 #[test]
+fn thousand_services_in_ten_clusters_take_110_calls_in_100_minutes() {
+    let mut services = Simulation::new(MINUTE, [100; 10]);
+    let mut clusters = Simulation::new(Duration::ZERO, [10]);
+    services.refresh(Duration::ZERO);
+    clusters.refresh(Duration::ZERO);
+    let calls: usize = (0..100).map(|_| services.refresh(MINUTE).len() + clusters.refresh(MINUTE).len()).sum();
+    assert_eq!(calls, 110);
+}
+
+#[test]
 fn new_key_is_described_at_once_with_the_oldest_of_its_group() {
     let mut simulation = Simulation::new(MINUTE, [30, 5]);
     simulation.refresh(Duration::ZERO);
