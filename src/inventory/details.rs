@@ -16,6 +16,15 @@ pub struct ClusterDetails {
     pub public_ips: HashMap<Shared, Shared>,
 }
 
+impl ClusterDetails {
+    /// Adds what was learned since.
+    pub fn extend(&mut self, newer: Self) {
+        self.tags = newer.tags.or(self.tags.take());
+        self.services.extend(newer.services);
+        self.public_ips.extend(newer.public_ips);
+    }
+}
+
 /// What ECS reports of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceDetails {

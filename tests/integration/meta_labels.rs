@@ -124,6 +124,24 @@ fn new_service_has_its_labels_in_the_refresh_that_first_sees_it() {
     scene.stop();
 }
 
+/// The target of a task that comes up between refreshes has its labels, too, and in one call for each kind.
+#[test]
+fn task_that_comes_up_between_refreshes_has_its_labels() {
+    let mut world = world(1, 2);
+    world.cluster_mut("c-0").task_mut("t-1").last_status = Some("PENDING".to_owned());
+    let mut scene = all(world).flag("-config.scrape-interval=1h");
+    scene.start_and_wait_for(&["10.0.0.1:9102"]);
+    scene.aws.take_calls();
+    scene.aws.change(|world| world.cluster_mut("c-0").task_mut("t-1").last_status = Some("RUNNING".to_owned()));
+    scene.wait_for_targets(&["10.0.0.1:9102", "10.0.0.2:9102"]);
+    assert_eq!(values(&scene, "__meta_ecs_tag_service_team"), ["team-0", "team-1"]);
+    assert_eq!(values(&scene, "__meta_ecs_public_ip").len(), 2);
+    assert_eq!(values(&scene, "__meta_ecs_tag_cluster_env").len(), 2);
+    let calls = scene.aws.calls();
+    assert_eq!(OPERATIONS.map(|operation| calls.get(operation)), [1, 0, 1], "{calls}");
+    scene.stop();
+}
+
 /// Every kind of fault, from the start and later. Targets come and go as if nothing had happened, and the file keeps the
 /// labels that are known.
 #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::interfaces::Interfaces;
-use self::rotation::Wanted;
+use self::rotation::{Plan, Wanted};
 use self::services::{Clusters, Services};
 use crate::aws::api::ec2::Ec2;
 use crate::aws::api::ecs::Ecs;
@@ -38,11 +38,29 @@ impl Details {
     /// Makes the calls that are due for these tasks, which all have targets.
     pub(in crate::aws) async fn learn(&mut self, tasks: &[InCluster<'_>]) -> Failures {
         let start = Instant::now();
-        let (services, clusters) = (wanted_services(tasks), wanted_clusters(tasks));
+        let services = self.services.rotation.plan(&wanted_services(tasks), start);
+        let clusters = self.clusters.rotation.plan(&wanted_clusters(tasks), start);
+        self.make(services, clusters, tasks, start).await
+    }
+
+    /// Makes the calls for what is new with these tasks, which are some of those that have targets.
+    pub(in crate::aws) async fn learn_new(&mut self, tasks: &[InCluster<'_>]) -> Failures {
+        let services = self.services.rotation.plan_new(&wanted_services(tasks));
+        let clusters = self.clusters.rotation.plan_new(&wanted_clusters(tasks));
+        self.make(services, clusters, tasks, Instant::now()).await
+    }
+
+    async fn make(
+        &mut self,
+        services: Plan<ClusterRef, Shared>,
+        clusters: Plan<(), ClusterRef>,
+        tasks: &[InCluster<'_>],
+        start: Instant,
+    ) -> Failures {
         let tasks: Vec<&Task> = tasks.iter().map(|(_, task)| *task).collect();
         let (mut failures, of_clusters, of_interfaces) = tokio::join!(
-            self.services.learn(&services, start),
-            self.clusters.learn(&clusters, start),
+            self.services.learn(services, start),
+            self.clusters.learn(clusters, start),
             self.interfaces.learn(&tasks, start),
         );
         failures.absorb(of_clusters);

@@ -61,7 +61,17 @@ impl<G: Ord + Clone, K: Ord + Clone, V> Rotation<G, K, V> {
 
     /// Returns the calls to make now.
     pub(super) fn plan(&mut self, wanted: &Wanted<G, K>, now: Instant) -> Plan<G, K> {
-        let mut due = self.take_due(wanted, now);
+        let due = self.take_due(wanted, now);
+        self.plan_calls(wanted, due)
+    }
+
+    /// Returns the calls for what is new in groups that have not failed.
+    pub(super) fn plan_new(&self, wanted: &Wanted<G, K>) -> Plan<G, K> {
+        Plan { probes: Vec::new(), ..self.plan_calls(wanted, 0) }
+    }
+
+    /// Returns the calls for what is new, and up to `due` calls for what is known.
+    fn plan_calls(&self, wanted: &Wanted<G, K>, mut due: usize) -> Plan<G, K> {
         let mut plan = Plan { calls: BTreeMap::new(), probes: Vec::new() };
         let mut queues = BTreeMap::new();
         for (group, keys) in wanted {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::calls::{Calls, in_cluster};
-use super::rotation::{Rotation, Wanted};
+use super::rotation::{Plan, Rotation};
 use crate::aws::api::ecs::{BATCH, Details, Ecs, SERVICE_BATCH};
 use crate::inventory::{ClusterRef, Failures, Operation, ServiceDetails, Shared, Tags};
 
@@ -24,9 +24,9 @@ impl Services {
         Self { ecs, rotation: Rotation::new(SERVICE_BATCH, SERVICE_SPACING) }
     }
 
-    /// Describes the wanted services that are new or due.
-    pub(super) async fn learn(&mut self, wanted: &Wanted<ClusterRef, Shared>, start: Instant) -> Failures {
-        let (plan, mut failures) = (self.rotation.plan(wanted, start), Failures::default());
+    /// Makes the calls of a plan.
+    pub(super) async fn learn(&mut self, plan: Plan<ClusterRef, Shared>, start: Instant) -> Failures {
+        let mut failures = Failures::default();
         let (calls, ecs) = (Calls::new(Operation::DescribeServices, start), &self.ecs);
         let call = |cluster: ClusterRef, names: &[Shared]| {
             let names = names.to_vec();
@@ -58,9 +58,9 @@ impl Clusters {
         Self { ecs, rotation: Rotation::new(BATCH, Duration::ZERO) }
     }
 
-    /// Describes the wanted clusters that are new or due.
-    pub(super) async fn learn(&mut self, wanted: &Wanted<(), ClusterRef>, start: Instant) -> Failures {
-        let (plan, mut failures) = (self.rotation.plan(wanted, start), Failures::default());
+    /// Makes the calls of a plan.
+    pub(super) async fn learn(&mut self, plan: Plan<(), ClusterRef>, start: Instant) -> Failures {
+        let mut failures = Failures::default();
         let (calls, ecs) = (Calls::new(Operation::DescribeClusters, start), &self.ecs);
         let call = |(), clusters: &[ClusterRef]| {
             let clusters = clusters.to_vec();

@@ -140,6 +140,18 @@ fn new_key_is_described_at_once_with_the_oldest_of_its_group() {
 }
 
 #[test]
+fn between_refreshes_only_what_is_new_is_described() {
+    let mut simulation = Simulation::new(MINUTE, [5, 5]);
+    simulation.broken.insert(1);
+    simulation.refresh(Duration::ZERO);
+    let some = Wanted::from([(0, BTreeSet::from([4, 99])), (1, BTreeSet::from([0]))]);
+    let plan = simulation.rotation.plan_new(&some);
+    assert_eq!(plan, Plan { calls: BTreeMap::from([(0, vec![vec![99, 4]])]), probes: vec![] });
+    let known = Wanted::from([(0, BTreeSet::from([1, 2]))]);
+    assert_eq!(simulation.rotation.plan_new(&known), Plan { calls: BTreeMap::new(), probes: vec![] });
+}
+
+#[test]
 fn failed_group_costs_one_call_per_refresh_and_the_others_nothing() {
     let mut simulation = Simulation::new(MINUTE, [100, 10]);
     simulation.broken.insert(0);
