@@ -66,14 +66,15 @@ pub enum Outcome {
 }
 
 impl Publication {
-    /// Returns whether the last refresh of every scope learned everything.
+    /// Returns whether the last refresh of every scope learned all its targets.
     pub fn complete(&self) -> bool {
-        self.outstanding == 0 && !self.refreshes.iter().any(|refresh| refresh.failed())
+        self.outstanding == 0 && self.refreshes.iter().all(|refresh| refresh.complete())
     }
 
     /// Returns whether anything failed, even though what was learned is written.
     pub fn failed(&self) -> bool {
-        !self.complete() || matches!(self.output, Outcome::Failed(_))
+        let failed = self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.failed());
+        failed || matches!(self.output, Outcome::Failed(_))
     }
 
     /// Returns the scanned clusters.
@@ -127,7 +128,7 @@ impl Publisher {
         let new = scopes.iter().zip(&refreshes).filter(|(scope, _)| self.new.contains(scope));
         let new = new.map(|(_, refresh)| refresh.clone()).collect();
         self.new.clear();
-        let complete = outstanding == 0 && !refreshes.iter().any(|refresh| refresh.failed());
+        let complete = outstanding == 0 && refreshes.iter().all(|refresh| refresh.complete());
         let targets = self.targets();
         let (added, removed) = difference(&self.written, &targets);
         // Shares an equal list instead of holding it twice.

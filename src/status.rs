@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::file_sd::TargetGroup;
 use crate::inventory::ClusterRef;
-use crate::publish::Publication;
+use crate::publish::{Outcome, Publication};
 
 /// The largest number of clusters that were seen and are not evicted: an account may create one per test run.
 const MOST_SEEN: usize = 10_000;
@@ -28,7 +28,7 @@ pub struct Status {
     pub target_clusters: Arc<BTreeSet<ClusterRef>>,
     /// The clusters that this process scanned, or had targets of.
     pub seen: Arc<SeenClusters>,
-    /// Whether a complete set of targets has been known: restored, or learned without failures.
+    /// Whether a complete set of targets has been known: restored, or learned.
     pub ready: bool,
     /// The last publication.
     pub publication: Option<Arc<Publication>>,
@@ -137,8 +137,9 @@ impl SharedStatus {
             status.put_in_force(&publication.targets);
         }
         if !publication.failed() {
-            (status.last_success, status.ready) = (Some(SystemTime::now()), true);
+            status.last_success = Some(SystemTime::now());
         }
+        status.ready |= publication.complete() && !matches!(publication.output, Outcome::Failed(_));
         status.panics = 0;
         status.publication = Some(publication);
         status.publication_version += 1;

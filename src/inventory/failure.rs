@@ -72,6 +72,13 @@ impl Failures {
         }
     }
 
+    /// Adds all failures of another part of the refresh.
+    pub fn absorb(&mut self, others: Self) {
+        for failure in others.all.into_values() {
+            self.record(failure);
+        }
+    }
+
     /// Returns the failure with this id.
     pub fn get(&self, id: FailureId) -> Option<&Failure> {
         self.all.get(&id)

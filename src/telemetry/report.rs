@@ -39,7 +39,8 @@ pub(super) fn report(publication: &Publication, logged: &mut Misconfigurations) 
 
 fn report_failure(refresh: &Refresh, scope: Option<&str>, id: FailureId, failure: &Failure) {
     let kept = refresh.kept.get(&id).copied().unwrap_or(0);
-    let mut now = format!("keeping {kept} targets");
+    let targets = failure.operation.makes_targets();
+    let mut now = if targets { format!("keeping {kept} targets") } else { "keeping last known labels".to_owned() };
     if let Some(cluster) = &failure.cluster {
         let _ = write!(now, " of cluster {}", cluster.name());
     }

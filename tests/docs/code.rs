@@ -82,7 +82,7 @@ impl Source for EmptyCluster {
     }
 
     async fn snapshot(&mut self) -> Snapshot {
-        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()) };
+        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()), details: None };
         Snapshot {
             clusters: vec![cluster],
             unlisted: None,
