@@ -58,8 +58,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let turn = self.shared.turns.take(self.failed).await;
         self.shared.status.refresh_started();
         self.pacing.refresh_starts(self.refresher.calls());
-        let refresh = self.refresher.refresh().await;
-        drop(turn);
+        let refresh = turn.wait(self.refresher.refresh()).await;
         self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {
             let seconds = interval.as_secs();
