@@ -29,7 +29,7 @@ pub(super) fn report(publication: &Publication, logged: &mut Misconfigurations) 
         report_kept(refresh);
     }
     let skipped: Vec<_> = publication.refreshes.iter().flat_map(|refresh| &refresh.derived.skipped).collect();
-    report_output(publication, &skipped);
+    report_output(publication, (scopes > 1).then_some(publication.new.len()), &skipped);
     report_misconfigurations(&skipped, logged);
     // If a failure hid all containers, the failure is the reason, and is logged already.
     if publication.targets.is_empty() && (publication.complete() || !skipped.is_empty()) {
@@ -82,7 +82,8 @@ fn report_kept(refresh: &Refresh) {
     }
 }
 
-fn report_output(publication: &Publication, skipped: &[&Skipped]) {
+/// Logs what became of the output. If there are several scopes, `scopes` of them are published for the first time.
+fn report_output(publication: &Publication, scopes: Option<usize>, skipped: &[&Skipped]) {
     let targets = publication.targets.len();
     let took = publication.new.iter().map(|refresh| refresh.took).max().unwrap_or_default().as_secs_f64();
     let (added, removed) = (publication.added, publication.removed);
@@ -90,11 +91,11 @@ fn report_output(publication: &Publication, skipped: &[&Skipped]) {
     match &publication.output {
         // Without a file, the targets are only served.
         Outcome::Written(Written::Unchanged) if added + removed > 0 => {
-            info!(targets, added, removed, skipped = skipped(), seconds = took, "targets changed");
+            info!(targets, added, removed, skipped = skipped(), seconds = took, scopes, "targets changed");
         }
-        Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
+        Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, scopes, "targets unchanged"),
         Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => {
-            info!(targets, added, removed, skipped = skipped(), seconds = took, "targets written");
+            info!(targets, added, removed, skipped = skipped(), seconds = took, scopes, "targets written");
         }
         Outcome::Failed(error) => {
             error!(targets, error = %error, "cannot write targets: retrying at the next refresh")

@@ -23,9 +23,6 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// A process that uses no CPU for this long is idle.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// If nothing is logged for this long, which is more than the pause between publications, all scopes are published.
-const SILENCE: Duration = Duration::from_secs(2);
-
 /// Returns the program that Cargo builds beside this benchmark, `target/PROFILE/ecs-discovery`.
 pub(crate) fn binary() -> Outcome<PathBuf> {
     let other = std::env::var_os(BINARY_VARIABLE).map(PathBuf::from);
@@ -90,28 +87,25 @@ impl Program {
     /// Waits for the end of the next refresh of all scopes, and until the program is idle.
     pub(crate) fn refreshed(&self, scopes: usize) -> Outcome<Refreshed> {
         let deadline = Instant::now() + DEADLINE;
-        let (mut published, mut writes) = (None, 0);
+        let (mut refreshed, mut writes) = (0, 0);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Several scopes are published one after the other.
-            let wait = if published.is_some() { SILENCE } else { left };
-            let (at, line) = match (self.log.recv_timeout(wait), published) {
-                (Ok(line), _) => line,
-                (Err(RecvTimeoutError::Timeout), Some(published)) => {
-                    return Ok(Refreshed { published, writes, usage: self.wait_until_idle()? });
-                }
-                (Err(RecvTimeoutError::Timeout), None) => return Err("no refresh ended before the deadline".into()),
-                (Err(RecvTimeoutError::Disconnected), _) => return Err("the program exited".into()),
+            let (at, line) = match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => return Err("no refresh ended before the deadline".into()),
+                Err(RecvTimeoutError::Disconnected) => return Err("the program exited".into()),
             };
             let entry: Value = serde_json::from_str(&line).map_err(|_| line.clone())?;
-            match (entry["level"].as_str(), entry["message"].as_str()) {
-                (Some("INFO" | "DEBUG"), Some("targets written")) => (published, writes) = (Some(at), writes + 1),
-                (Some("INFO" | "DEBUG"), Some("targets unchanged")) => published = Some(at),
-                (Some("INFO" | "DEBUG"), _) => {}
-                _ => return Err(line.into()),
+            if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG")) {
+                return Err(line.into());
             }
-            if let (1, Some(published)) = (scopes, published) {
-                return Ok(Refreshed { published, writes, usage: self.wait_until_idle()? });
+            let message = entry["message"].as_str().unwrap_or_default();
+            if matches!(message, "targets written" | "targets unchanged") {
+                writes += usize::from(message == "targets written");
+                // Several scopes are published as they finish. With one scope, the log does not say how many.
+                refreshed += entry["scopes"].as_u64().unwrap_or(1);
+            }
+            if refreshed >= scopes as u64 {
+                return Ok(Refreshed { published: at, writes, usage: self.wait_until_idle()? });
             }
         }
     }
