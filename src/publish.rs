@@ -203,6 +203,8 @@ fn difference(old: &Arc<Vec<TargetGroup>>, new: &Arc<Vec<TargetGroup>>) -> (usiz
             (None, None) => return (added, removed),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
+            // Most groups are shared by both lists, which only equality is quick to see.
+            (Some(old), Some(new)) if old == new => Ordering::Equal,
             (Some(old), Some(new)) => old.cmp(new),
         };
         removed += usize::from(order.is_lt() && old.next().is_some());
