@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Aws, those, wanted_definition};
+use super::Aws;
+use super::those::{those, wanted_definition};
 use crate::aws::state::isolate::isolate;
 use crate::inventory::{ClusterRef, Failure, Fetched, ListedTask, Operation, Snapshot, Task, TaskArn};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{OfTask, those};
+use super::those::{OfTask, known_tasks, those};
 use crate::aws::state::hosts::Hosts;
 use crate::inventory::{
     ClusterRef, ClusterTasks, Failures, Fetched, ListedTask, Snapshot, Task, TaskDefinition, TaskDefinitionArn,
@@ -44,7 +44,7 @@ impl Progress {
                 continue;
             }
             let clusters = std::mem::take(&mut snapshot.clusters);
-            let tasks: Vec<_> = super::known_tasks(&clusters).collect();
+            let tasks: Vec<_> = known_tasks(&clusters).collect();
             let on_instances = those(&tasks, &snapshot.definitions, needs_instance);
             // Failures are those of the snapshot itself, which resolves hosts again.
             snapshot.hosts = hosts.resolve(&on_instances, &mut Failures::default()).await;
