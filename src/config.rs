@@ -58,8 +58,8 @@ pub struct AwsConfig {
     pub regions: Vec<Shared>,
     /// The clusters to scan.
     pub clusters: Selection,
-    /// Whether to keep the details that only [`Rules::meta_labels`] needs.
-    pub details: Details,
+    /// The meta labels whose data to keep: those of [`Rules::meta_labels`].
+    pub meta_labels: MetaLabels,
     /// The attribute of container instances that names their host; `None` to ask EC2 for all of them.
     pub host_attribute: Option<String>,
     /// The environment variables of containers to keep, sorted; none unless variables may replace docker labels.
@@ -72,13 +72,15 @@ pub struct AwsConfig {
     pub cache: Option<PathBuf>,
 }
 
-/// What to keep of what AWS reports beyond targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Details {
-    /// Everything that meta labels need.
-    Kept,
-    /// Nothing.
-    Dropped,
+/// Which `__meta_ecs_*` labels to add to targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MetaLabels {
+    /// None.
+    Off,
+    /// Those that take no further calls.
+    Free,
+    /// All of them, including those of services, clusters and network interfaces.
+    All,
 }
 
 /// How containers become targets.
@@ -94,8 +96,8 @@ pub struct Rules {
     pub path_label: String,
     /// The docker label that sets `__scheme__`.
     pub scheme_label: String,
-    /// Whether to add `__meta_ecs_*` labels.
-    pub meta_labels: bool,
+    /// Which `__meta_ecs_*` labels to add.
+    pub meta_labels: MetaLabels,
 }
 
 impl Rules {

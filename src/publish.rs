@@ -1,8 +1,12 @@
 //! Publication: the targets of all scopes together, in the output.
 
+mod absent;
+
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use self::absent::without_absent;
 use crate::file_sd::TargetGroup;
 use crate::output::{Earlier, Output};
 use crate::refresh::Refresh;
@@ -17,6 +21,8 @@ pub struct Publisher {
     /// The targets that were last written, sorted.
     written: Arc<Vec<TargetGroup>>,
     scopes: Vec<Latest>,
+    /// The scopes that have been refreshed since the last publication.
+    new: BTreeSet<usize>,
 }
 
 /// What was learned last of a scope.
@@ -32,6 +38,8 @@ enum Latest {
 pub struct Publication {
     /// The last refresh of each scope that has been refreshed.
     pub refreshes: Vec<Arc<Refresh>>,
+    /// Those of them that were not published before.
+    pub new: Vec<Arc<Refresh>>,
     /// The number of scopes that have not been refreshed yet.
     pub outstanding: usize,
     /// The targets of all scopes, including last known ones, sorted.
@@ -58,14 +66,15 @@ pub enum Outcome {
 }
 
 impl Publication {
-    /// Returns whether the last refresh of every scope learned everything.
+    /// Returns whether the last refresh of every scope learned all its targets.
     pub fn complete(&self) -> bool {
-        self.outstanding == 0 && !self.refreshes.iter().any(|refresh| refresh.failed())
+        self.outstanding == 0 && self.refreshes.iter().all(|refresh| refresh.complete())
     }
 
     /// Returns whether anything failed, even though what was learned is written.
     pub fn failed(&self) -> bool {
-        !self.complete() || matches!(self.output, Outcome::Failed(_))
+        let failed = self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.failed());
+        failed || matches!(self.output, Outcome::Failed(_))
     }
 
     /// Returns the scanned clusters.
@@ -92,21 +101,34 @@ impl Publisher {
             Earlier::Groups(groups) => (groups.clone(), None),
             Earlier::Unreadable(reason) => (Arc::default(), Some(reason.clone())),
         };
-        Self { output, unreadable, written, scopes: scopes.into_iter().map(Latest::Restored).collect() }
+        Self {
+            output,
+            unreadable,
+            written,
+            scopes: scopes.into_iter().map(Latest::Restored).collect(),
+            new: BTreeSet::new(),
+        }
     }
 
     /// Records the last refresh of a scope.
     pub fn refreshed(&mut self, scope: usize, refresh: Arc<Refresh>) {
         if let Some(latest) = self.scopes.get_mut(scope) {
             *latest = Latest::Refreshed(refresh);
+            self.new.insert(scope);
         }
     }
 
     /// Writes the targets of all scopes.
     pub async fn publish(&mut self) -> Publication {
-        let refreshes: Vec<_> = self.scopes.iter().filter_map(Latest::refresh).cloned().collect();
+        let latest =
+            self.scopes.iter().enumerate().filter_map(|(scope, latest)| Some((scope, latest.refresh()?.clone())));
+        let (scopes, refreshes): (Vec<_>, Vec<_>) = latest.unzip();
         let outstanding = self.scopes.len() - refreshes.len();
-        let complete = outstanding == 0 && !refreshes.iter().any(|refresh| refresh.failed());
+        let refreshes = if self.scopes.len() > 1 { without_absent(refreshes) } else { refreshes };
+        let new = scopes.iter().zip(&refreshes).filter(|(scope, _)| self.new.contains(scope));
+        let new = new.map(|(_, refresh)| refresh.clone()).collect();
+        self.new.clear();
+        let complete = outstanding == 0 && refreshes.iter().all(|refresh| refresh.complete());
         let targets = self.targets();
         let (added, removed) = difference(&self.written, &targets);
         // Shares an equal list instead of holding it twice.
@@ -115,7 +137,7 @@ impl Publisher {
         if matches!(output, Outcome::Written(_)) {
             (self.written, self.unreadable) = (targets.clone(), None);
         }
-        Publication { refreshes, outstanding, targets, added, removed, output }
+        Publication { refreshes, new, outstanding, targets, added, removed, output }
     }
 
     /// Returns the targets of all scopes, sorted.

@@ -20,7 +20,7 @@ pub struct Refresher<S> {
     rules: Rules,
     /// The targets as of the last refresh, which replace what a refresh cannot learn.
     last_good: Arc<Vec<TargetGroup>>,
-    /// The last refresh without failures.
+    /// The last refresh that learned all targets.
     last_complete: Option<Learned>,
     staleness: Staleness,
     retention: Retention,
@@ -31,7 +31,7 @@ pub struct Refresher<S> {
 }
 
 /// The result of a refresh.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Refresh {
     /// The refreshed scope, with its account once a task has been seen.
     pub scope: Scope,
@@ -70,6 +70,16 @@ impl Refresh {
     /// Returns whether anything could not be learned.
     pub fn failed(&self) -> bool {
         !self.snapshot.failures.is_empty()
+    }
+
+    /// Returns whether calls failed, other than because a cluster does not exist.
+    pub fn calls_failed(&self) -> bool {
+        self.snapshot.failures.iter().any(|(_, failure)| !failure.cluster_is_missing())
+    }
+
+    /// Returns whether all targets were learned, even if labels of some were not.
+    pub fn complete(&self) -> bool {
+        self.snapshot.is_complete()
     }
 }
 
@@ -128,7 +138,7 @@ impl<S: Source> Refresher<S> {
         let clusters = self.staleness.update(&snapshot, &derived, learned_at);
         let oldest_kept = self.retention.oldest();
         self.last_good = targets.clone();
-        self.last_complete = snapshot.failures.is_empty().then_some(learned);
+        self.last_complete = snapshot.is_complete().then_some(learned);
         self.last = Some(snapshot.clone());
         let (scope, took) = (self.scope.clone(), now().saturating_duration_since(start));
         Refresh { scope, cause, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }

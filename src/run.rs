@@ -21,7 +21,7 @@ use crate::output::{Earlier, Output};
 use crate::publish::Publisher;
 use crate::refresh::Refresher;
 use crate::status::SharedStatus;
-use crate::targets::needs_instance;
+use crate::targets::{has_target, needs_instance};
 use crate::telemetry::Telemetry;
 use crate::web;
 
@@ -89,9 +89,10 @@ pub async fn explain_once(mut config: Config) -> Result<Explanation, Error> {
 
 /// Connects to AWS.
 pub async fn connect(config: &Config, observer: Arc<dyn Observer>) -> Result<Vec<Aws>, StartError> {
-    let rules = config.rules.clone();
+    let (rules, same) = (config.rules.clone(), config.rules.clone());
     let needs_instance = Arc::new(move |task: &_, definition: &_| needs_instance(task, definition, &rules));
-    Aws::connect(&config.aws, needs_instance, observer).await
+    let has_target = Arc::new(move |task: &_, definition: &_| has_target(task, definition, &same));
+    Aws::connect(&config.aws, needs_instance, has_target, observer).await
 }
 
 /// What observes the loop and its calls.

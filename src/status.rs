@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::file_sd::TargetGroup;
 use crate::inventory::Place;
-use crate::publish::Publication;
+use crate::publish::{Outcome, Publication};
 
 mod seen;
 
@@ -26,7 +26,7 @@ pub struct Status {
     pub targets_version: u64,
     /// The places that this process scanned, or had targets of.
     pub seen: Arc<SeenPlaces>,
-    /// Whether a complete set of targets has been known: restored, or learned without failures.
+    /// Whether a complete set of targets has been known: restored, or learned.
     pub ready: bool,
     /// The last publication.
     pub publication: Option<Arc<Publication>>,
@@ -100,16 +100,16 @@ impl SharedStatus {
 
     /// Records a publication.
     pub fn published(&self, publication: Arc<Publication>) {
-        let before = self.lock().publication.clone();
         // Without the lock: a publication may have a hundred thousand tasks.
-        let places = seen::new_in(&publication, before.as_deref());
+        let places = seen::new_in(&publication);
         let mut status = self.lock();
         if publication.in_force() {
             status.put_in_force(&publication.targets);
         }
         if !publication.failed() {
-            (status.last_success, status.ready) = (Some(SystemTime::now()), true);
+            status.last_success = Some(SystemTime::now());
         }
+        status.ready |= publication.complete() && !matches!(publication.output, Outcome::Failed(_));
         status.panics = 0;
         status.publication = Some(publication);
         status.publication_version += 1;

@@ -186,6 +186,15 @@ fn strings(value: &Json) -> Vec<&str> {
     }
 }
 
+/// Actions that do not support a condition on the cluster.
+const NO_CLUSTER_CONDITION: [&str; 5] = [
+    "ecs:DescribeTaskDefinition",
+    "ecs:DescribeClusters",
+    "ecs:ListClusters",
+    "ec2:DescribeInstances",
+    "ec2:DescribeNetworkInterfaces",
+];
+
 #[test]
 fn policies_allow_the_calls_of_the_program_and_no_others() {
     let blocks: Vec<Json> = user_documents().flat_map(json).collect();
@@ -193,12 +202,10 @@ fn policies_allow_the_calls_of_the_program_and_no_others() {
     let actions: BTreeSet<String> =
         statements().flat_map(|statement| strings(&statement["Action"])).map(String::from).collect();
     assert_eq!(actions, code::iam_actions());
-    // These do not support a condition on the cluster: with one they would be denied.
+    // With one they would be denied.
     for statement in statements().filter(|statement| statement["Condition"].is_object()) {
         let conditioned = strings(&statement["Action"]);
-        assert!(!conditioned.iter().any(|action| {
-            ["ecs:DescribeTaskDefinition", "ecs:ListClusters", "ec2:DescribeInstances"].contains(action)
-        }));
+        assert!(!conditioned.iter().any(|action| { NO_CLUSTER_CONDITION.contains(action) }));
     }
 }
 
@@ -270,6 +277,15 @@ fn metrics_in_the_text_and_in_the_alerts_exist() {
             assert!(metrics.contains(&format!("# TYPE {name} ")), "{path}: {name}");
         }
     }
+}
+
+#[test]
+fn every_label_of_the_native_discovery_is_ours_too() {
+    let tables = page("docs/output.md").tables();
+    let rows = tables.iter().find(|table| table[0][0] == "label" && table[0][2] == "whose").unwrap();
+    let marked: Vec<&str> =
+        rows.iter().filter(|row| row[2].starts_with("native")).map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(marked, blocks::native_labels());
 }
 
 #[test]

@@ -11,4 +11,4 @@ mod source;
 mod state;
 
 pub use self::connect::{OPERATION_TIMEOUT, StartError};
-pub use self::source::{Aws, NeedsInstance};
+pub use self::source::{Aws, OfTask};

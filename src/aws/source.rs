@@ -20,19 +20,20 @@ use super::connect::{self, Connected, Login, StartError};
 use super::state::cache_file::{Contents, LearnedWith};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
+use super::state::details::Details;
 use super::state::hosts::Hosts;
 use super::state::isolate::{isolate, isolate_evaluation};
 use super::state::scan::{Scan, scan};
 use super::state::shared_file::SharedFile;
 use super::state::tasks::TaskCache;
-use crate::config::AwsConfig;
+use crate::config::{AwsConfig, MetaLabels};
 use crate::inventory::{
     Cached, ClusterRef, ClusterTasks, Failure, FailureId, Failures, Fetched, InScope, Observer, Operation, Scope,
     Snapshot, Source, Task, TaskArn, TaskDefinition, TaskDefinitionArn,
 };
 
-/// Returns whether the address of a task's EC2 instance is needed.
-pub type NeedsInstance = Arc<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Sync>;
+/// Decides about a task with this definition.
+pub type OfTask = Arc<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Sync>;
 
 /// How long cache entries that no task needs are kept while not all tasks can be seen.
 const UNUSED_TTL: Duration = Duration::from_secs(60 * 60);
@@ -54,7 +55,10 @@ pub struct Aws {
     clusters: InScope,
     /// The credentials, until they have been waited for.
     login: Option<Login>,
-    needs_instance: NeedsInstance,
+    /// Whether the address of a task's EC2 instance is needed.
+    needs_instance: OfTask,
+    /// Whether a task has targets.
+    has_target: OfTask,
     tasks: HashMap<ClusterRef, TaskCache>,
     /// The clusters for which calls failed in the last refresh.
     failed: HashSet<ClusterRef>,
@@ -63,6 +67,8 @@ pub struct Aws {
     clocks: Clocks,
     definitions: Definitions,
     hosts: Hosts,
+    /// What only some meta labels need, if they are enabled.
+    details: Option<Details>,
     /// The settings that decide what the caches hold.
     learned_with: LearnedWith,
     cache_file: Option<SharedFile>,
@@ -73,7 +79,8 @@ impl Aws {
     /// Finds regions and credentials, and returns a source for each scope. Calls neither ECS nor EC2.
     pub async fn connect(
         config: &AwsConfig,
-        needs_instance: NeedsInstance,
+        needs_instance: OfTask,
+        has_target: OfTask,
         observer: Arc<dyn Observer>,
     ) -> Result<Vec<Self>, StartError> {
         let connected = connect::connect(config).await?;
@@ -84,7 +91,14 @@ impl Aws {
         files.reverse();
         let sources = connected.into_iter().map(|connected| {
             let restored = restored.of_scope(&connected.scope);
-            Self::new(connected, config, restored, files.pop(), needs_instance.clone(), observer.clone())
+            Self::new(
+                connected,
+                config,
+                restored,
+                files.pop(),
+                [&needs_instance, &has_target].map(Arc::clone),
+                observer.clone(),
+            )
         });
         Ok(sources.collect())
     }
@@ -94,17 +108,18 @@ impl Aws {
         config: &AwsConfig,
         restored: Contents,
         cache_file: Option<SharedFile>,
-        needs_instance: NeedsInstance,
+        [needs_instance, has_target]: [OfTask; 2],
         observer: Arc<dyn Observer>,
     ) -> Self {
         let Connected { scope, clusters, clients, login } = connected;
         let scope = Arc::new(scope);
         let caller = Caller::new(scope.clone(), observer.clone());
         let ecs = Ecs::new(clients.ecs, caller.clone(), config);
-        let ec2 = Ec2::new(clients.ec2, caller.clone(), config.details);
+        let ec2 = Ec2::new(clients.ec2, caller.clone(), config.meta_labels);
         let Contents { learned_with, task_definitions, container_instances } = restored;
         Self {
             scope,
+            details: (config.meta_labels == MetaLabels::All).then(|| Details::new(ecs.clone(), ec2.clone())),
             definitions: Definitions::new(ecs.clone(), task_definitions),
             hosts: Hosts::new(ecs.clone(), ec2, container_instances, attribute_ttl(config)),
             learned_with,
@@ -114,6 +129,7 @@ impl Aws {
             clusters,
             login: Some(login),
             needs_instance,
+            has_target,
             tasks: HashMap::new(),
             failed: HashSet::new(),
             describe_all: config.describe_all,
@@ -139,20 +155,33 @@ impl Aws {
             self.invalidate_tasks();
         }
         let (scanned, described) = self.scan(self.clusters.with_listed(listed.unwrap_or_default())).await;
-        let clusters = self.learn_tasks(scanned, unlisted, &mut failures);
+        let mut clusters = self.learn_tasks(scanned, unlisted, &mut failures);
         let tasks: Vec<(&ClusterRef, &Task)> = known_tasks(&clusters).collect();
         let wanted = tasks.iter().filter_map(|(_, task)| wanted_definition(task));
         let definitions = self.definitions.learn(described, wanted, &mut failures);
-        let on_instances = |(_, task): &&(&ClusterRef, &Task)| match definitions.get(&task.definition) {
-            Some(Fetched::Known(definition)) => (self.needs_instance)(task, definition),
-            _ => false,
+        let on_instances = those(&tasks, &definitions, &self.needs_instance);
+        // No target waits for details, and none depends on them: their failures have no part in what follows.
+        let with_targets = self.details.as_ref().map(|_| those(&tasks, &definitions, &self.has_target));
+        let with_targets = with_targets.unwrap_or_default();
+        let learn_details = async {
+            match &mut self.details {
+                Some(details) => details.learn(&with_targets).await,
+                None => Failures::default(),
+            }
         };
-        let on_instances: Vec<_> = tasks.iter().filter(on_instances).copied().collect();
-        let hosts = self.hosts.resolve(&on_instances, &mut failures).await;
+        let (hosts, of_details) = tokio::join!(self.hosts.resolve(&on_instances, &mut failures), learn_details);
         // After a failure some running tasks are missing here; what they use will be needed again.
         let unused_for = if failures.is_empty() { Duration::ZERO } else { UNUSED_TTL };
         self.definitions.evict_unused(&tasks.iter().map(|(_, task)| &task.definition).collect(), unused_for);
         self.hosts.evict_unused(&on_instances, unused_for);
+        if let Some(details) = &mut self.details {
+            details.evict_unused(&with_targets, unused_for);
+            let mut known = details.known(&with_targets);
+            for cluster in &mut clusters {
+                cluster.details = known.remove(&cluster.cluster).map(Box::new);
+            }
+        }
+        failures.absorb(of_details);
         self.ecs.evict_unused();
         self.write_cache_file().await;
         self.report_cache_sizes();
@@ -225,7 +254,7 @@ impl Aws {
                 }
             };
             self.tasks.insert(cluster.clone(), cache);
-            ClusterTasks { cluster, tasks }
+            ClusterTasks { cluster, tasks, details: None }
         });
         let learned = learned.collect();
         if unlisted.is_some() {
@@ -300,6 +329,19 @@ fn attribute_ttl(config: &AwsConfig) -> Option<Duration> {
 /// Returns a task's definition if it is of use and can be described.
 fn wanted_definition(task: &Task) -> Option<&TaskDefinitionArn> {
     (!task.last_status.is_stopping() && !task.definition.is_daemon()).then_some(&task.definition)
+}
+
+/// Returns those of the tasks with known definitions that this is true of.
+fn those<'a>(
+    tasks: &[(&'a ClusterRef, &'a Task)],
+    definitions: &HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
+    is_one: &OfTask,
+) -> Vec<(&'a ClusterRef, &'a Task)> {
+    let wanted = |(_, task): &&(&ClusterRef, &Task)| match definitions.get(&task.definition) {
+        Some(Fetched::Known(definition)) => is_one(task, definition),
+        _ => false,
+    };
+    tasks.iter().filter(wanted).copied().collect()
 }
 
 fn known_tasks(clusters: &[ClusterTasks]) -> impl Iterator<Item = (&ClusterRef, &Task)> {

@@ -131,9 +131,9 @@ pub const FLAGS: &[Flag] = &[
     flag("config.external-id", Value::Text("ID"), "", "External ID to assume the roles of -config.role-arn with."),
     flag(
         "config.meta-labels",
-        Value::Switch,
+        Value::SwitchOr(&["all"]),
         "false",
-        "Add __meta_ecs_* labels to each target, for relabelling. Prometheus drops them afterwards.",
+        "Add __meta_ecs_* labels to each target, for relabelling. Prometheus drops them afterwards. all adds those that take further calls: of services, clusters and network interfaces.",
     ),
     flag(
         "config.environment-labels",

@@ -10,8 +10,8 @@ use clap::ArgMatches;
 use super::flags::{FLAGS, Flag};
 use super::scopes;
 use crate::config::{
-    AwsConfig, Config, Details, Interval, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, Output, PortRule,
-    RefreshConfig, Rules, WebConfig,
+    AwsConfig, Config, Interval, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, MetaLabels, Output,
+    PortRule, RefreshConfig, Rules, WebConfig,
 };
 use crate::file_sd::Format;
 use crate::inventory::Identity;
@@ -48,9 +48,9 @@ fn aws(matches: &ArgMatches, rules: &Rules, refresh: RefreshConfig, output: &Out
         clusters,
         host_attribute: optional(matches, "config.host-attribute"),
         variables: variables(matches, rules),
-        details: if switch(matches, "config.meta-labels") { Details::Kept } else { Details::Dropped },
+        meta_labels: rules.meta_labels,
         // Some meta labels change while a task runs: its health, its tags.
-        describe_all: switch(matches, "config.describe-all") || switch(matches, "config.meta-labels"),
+        describe_all: switch(matches, "config.describe-all") || rules.meta_labels != MetaLabels::Off,
         interval: refresh.interval,
         cache: cache(matches, output),
     })
@@ -68,8 +68,16 @@ fn rules(matches: &ArgMatches) -> Result<Rules, String> {
         job_name_label: text(matches, "config.job-name-label").into(),
         path_label: text(matches, "config.path-label").into(),
         scheme_label: text(matches, "config.scheme-label").into(),
-        meta_labels: switch(matches, "config.meta-labels"),
+        meta_labels: meta_labels(text(matches, "config.meta-labels")),
     })
+}
+
+fn meta_labels(text: &str) -> MetaLabels {
+    match text {
+        "false" => MetaLabels::Off,
+        "all" => MetaLabels::All,
+        _ => MetaLabels::Free,
+    }
 }
 
 fn log(matches: &ArgMatches) -> LogConfig {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settings::{label_filter, output};
 use super::*;
 use crate::config::{
-    AwsConfig, DYNAMIC_PORT_LABEL, Details, Interval, LabelFilter, LogConfig, LogFormat, LogLevel, Output, PortRule,
+    AwsConfig, DYNAMIC_PORT_LABEL, Interval, LabelFilter, LogConfig, LogFormat, LogLevel, MetaLabels, Output, PortRule,
     RefreshConfig, Rules,
 };
 use crate::file_sd::Format;
@@ -41,7 +41,7 @@ fn the_defaults_are_the_originals() {
             external_id: None,
             regions: vec![],
             clusters: Selection::default(),
-            details: Details::Dropped,
+            meta_labels: MetaLabels::Off,
             host_attribute: Some("ecs-discovery.host".into()),
             variables: vec![],
             describe_all: false,
@@ -54,7 +54,7 @@ fn the_defaults_are_the_originals() {
             job_name_label: "PROMETHEUS_EXPORTER_JOB_NAME".into(),
             path_label: "PROMETHEUS_EXPORTER_PATH".into(),
             scheme_label: "PROMETHEUS_EXPORTER_SCHEME".into(),
-            meta_labels: false,
+            meta_labels: MetaLabels::Off,
         },
         output: Output::File { path: "ecs_file_sd.yml".into(), format: Format::Yaml },
         refresh: RefreshConfig { interval: Interval::Every(Duration::from_secs(60)), watch: true, limit: None },
@@ -80,6 +80,20 @@ fn the_cache_is_beside_the_file_unless_disabled() {
         assert_eq!(accepted(&arguments).aws.cache, None, "{arguments:?}");
     }
     assert!(parsed(&["-config.cache=maybe"]).is_err());
+}
+
+#[test]
+fn meta_labels_are_a_boolean_or_all() {
+    for (spelled, expected) in [
+        ("-config.meta-labels", MetaLabels::Free),
+        ("--config.meta-labels=T", MetaLabels::Free),
+        ("-config.meta-labels=0", MetaLabels::Off),
+        ("-config.meta-labels=all", MetaLabels::All),
+    ] {
+        let config = accepted(&[spelled]);
+        assert_eq!((config.aws.meta_labels, config.rules.meta_labels), (expected, expected), "{spelled}");
+        assert_eq!(config.aws.describe_all, expected != MetaLabels::Off, "{spelled}");
+    }
 }
 
 #[test]
@@ -118,7 +132,7 @@ fn every_flag_takes_effect() {
                 exclude: vec![Pattern::parse("c*").unwrap()],
                 ..selected(&["a", "b", "arn:aws:ecs:r:1:cluster/a"])
             },
-            details: Details::Kept,
+            meta_labels: MetaLabels::Free,
             host_attribute: None,
             variables: ["C", "J", "P", "S", "TEAM"].map(String::from).into(),
             describe_all: true,
@@ -213,6 +227,12 @@ fn errors_are_one_line_and_the_usage() {
         (&["-healthcheck"], "-healthcheck requires -web.listen-address"),
         (&["-explain=yaml"], "invalid value \"yaml\" for -explain: expected true or false or json"),
         (&["-explain", "json"], "must be written as -explain=json"),
+        (
+            &["-config.meta-labels=most"],
+            "invalid value \"most\" for -config.meta-labels: expected true or false or all",
+        ),
+        (&["-config.meta-labels="], "invalid value \"\" for -config.meta-labels: expected true or false or all"),
+        (&["-config.meta-labels", "all"], "must be written as -config.meta-labels=all"),
         (&["-web.listen-address=10779"], "expected :PORT or HOST:PORT"),
         (&["-web.listen-address=::1:10779"], "expected :PORT or HOST:PORT"),
         (&["-web.listen-address=:99999"], "expected :PORT or HOST:PORT"),

@@ -58,7 +58,7 @@ impl Pacing {
         let counts: Vec<_> = counts.collect();
         self.ended = calls;
         // What a failed refresh took says little.
-        if self.configured != Interval::Auto || (self.auto.is_some() && refresh.failed()) {
+        if self.configured != Interval::Auto || (self.auto.is_some() && refresh.calls_failed()) {
             return None;
         }
         let before = self.auto.as_ref().map(|auto| auto.interval(Events::Absent));

@@ -69,7 +69,7 @@ pub(super) async fn publish_repeatedly(
         let publication = Arc::new(publisher.publish().await);
         // Metrics come from both: who sees this refresh counted also finds its status.
         status.published(publication.clone());
-        telemetry.published(&publication, new.iter().map(|new| &*new.refresh));
+        telemetry.published(&publication);
         last = Some(publication);
         for Refreshed { published, .. } in new.drain(..) {
             let _ = published.send(());

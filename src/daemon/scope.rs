@@ -60,7 +60,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         self.pacing.refresh_starts(self.refresher.calls());
         let refresh = self.refresher.refresh().await;
         drop(turn);
-        self.failed = refresh.failed();
+        self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {
             let seconds = interval.as_secs();
             tracing::info!(scope = %refresh.scope, seconds, "interval between refreshes changed");

@@ -38,7 +38,7 @@ pub struct Cluster {
 /// Explains a publication.
 pub fn explain(publication: &Publication) -> Explanation {
     let mut explanation =
-        Explanation { targets: publication.targets.len(), complete: publication.complete(), ..Explanation::default() };
+        Explanation { targets: publication.targets.len(), complete: !publication.failed(), ..Explanation::default() };
     for refresh in &publication.refreshes {
         add(&mut explanation, refresh);
     }

@@ -1,7 +1,7 @@
 //! Failed calls.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use super::names::ClusterRef;
 use super::operation::Operation;
@@ -45,39 +45,54 @@ type Kind = (Operation, Option<ClusterRef>, String);
 /// The failures of a refresh; failures with equal operation, cluster and code are counted as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    all: Vec<Failure>,
-    /// The position of each: there may be several for each of thousands of clusters.
-    positions: HashMap<Kind, usize>,
+    all: BTreeMap<FailureId, Failure>,
+    /// The id of each: there may be several for each of thousands of clusters.
+    ids: HashMap<Kind, FailureId>,
+    next: usize,
 }
 
 impl Failures {
     /// Adds a failure, or adds its calls to those of an equal one.
     pub fn record(&mut self, failure: Failure) -> FailureId {
         let kind = (failure.operation, failure.cluster.clone(), failure.code.clone());
-        match self.positions.entry(kind) {
+        match self.ids.entry(kind) {
             Entry::Occupied(known) => {
-                let at = *known.get();
-                if let Some(equal) = self.all.get_mut(at) {
+                let id = *known.get();
+                if let Some(equal) = self.all.get_mut(&id) {
                     equal.calls += failure.calls;
                 }
-                FailureId(at)
+                id
             }
             Entry::Vacant(new) => {
-                let at = *new.insert(self.all.len());
-                self.all.push(failure);
-                FailureId(at)
+                let id = *new.insert(FailureId(self.next));
+                self.next += 1;
+                self.all.insert(id, failure);
+                id
             }
+        }
+    }
+
+    /// Adds all failures of another part of the refresh.
+    pub fn absorb(&mut self, others: Self) {
+        for failure in others.all.into_values() {
+            self.record(failure);
         }
     }
 
     /// Returns the failure with this id.
     pub fn get(&self, id: FailureId) -> Option<&Failure> {
-        self.all.get(id.0)
+        self.all.get(&id)
     }
 
     /// Returns each failure with its id.
     pub fn iter(&self) -> impl Iterator<Item = (FailureId, &Failure)> {
-        self.all.iter().enumerate().map(|(at, failure)| (FailureId(at), failure))
+        self.all.iter().map(|(id, failure)| (*id, failure))
+    }
+
+    /// Keeps only some of the failures. The others keep their ids.
+    pub fn retain(&mut self, keeps: impl Fn(FailureId) -> bool) {
+        self.all.retain(|id, _| keeps(*id));
+        self.ids.retain(|_, id| keeps(*id));
     }
 
     /// Returns whether nothing failed.

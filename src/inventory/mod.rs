@@ -5,6 +5,7 @@
 
 mod clusters;
 mod definition;
+mod details;
 mod failure;
 mod glob;
 mod identity;
@@ -23,6 +24,7 @@ mod task;
 
 pub use self::clusters::*;
 pub use self::definition::*;
+pub use self::details::*;
 pub use self::failure::*;
 pub use self::glob::*;
 pub use self::identity::*;

@@ -13,11 +13,14 @@ pub enum Operation {
     DescribeTaskDefinition,
     DescribeContainerInstances,
     DescribeInstances,
+    DescribeServices,
+    DescribeClusters,
+    DescribeNetworkInterfaces,
 }
 
 impl Operation {
     /// Every operation, in the order in which a refresh calls them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::AssumeRole,
         Self::ListClusters,
         Self::ListTasks,
@@ -25,13 +28,16 @@ impl Operation {
         Self::DescribeTaskDefinition,
         Self::DescribeContainerInstances,
         Self::DescribeInstances,
+        Self::DescribeServices,
+        Self::DescribeClusters,
+        Self::DescribeNetworkInterfaces,
     ];
 
     /// Returns the service's name in IAM actions and endpoints: `ecs`, `ec2` or `sts`.
     pub fn service(self) -> &'static str {
         match self {
             Self::AssumeRole => "sts",
-            Self::DescribeInstances => "ec2",
+            Self::DescribeInstances | Self::DescribeNetworkInterfaces => "ec2",
             _ => "ecs",
         }
     }
@@ -46,6 +52,9 @@ impl Operation {
             Self::DescribeTaskDefinition => "DescribeTaskDefinition",
             Self::DescribeContainerInstances => "DescribeContainerInstances",
             Self::DescribeInstances => "DescribeInstances",
+            Self::DescribeServices => "DescribeServices",
+            Self::DescribeClusters => "DescribeClusters",
+            Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
         }
     }
 
@@ -59,7 +68,15 @@ impl Operation {
             Self::DescribeTaskDefinition => "describe_task_definition",
             Self::DescribeContainerInstances => "describe_container_instances",
             Self::DescribeInstances => "describe_instances",
+            Self::DescribeServices => "describe_services",
+            Self::DescribeClusters => "describe_clusters",
+            Self::DescribeNetworkInterfaces => "describe_network_interfaces",
         }
+    }
+
+    /// Returns whether targets depend on the operation, and not only labels for relabelling.
+    pub fn makes_targets(self) -> bool {
+        !matches!(self, Self::DescribeServices | Self::DescribeClusters | Self::DescribeNetworkInterfaces)
     }
 
     /// Returns the IAM action that allows the operation, such as `ecs:ListTasks`.

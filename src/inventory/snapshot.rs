@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::definition::TaskDefinition;
+use super::details::ClusterDetails;
 use super::failure::{Failure, FailureId, Failures};
 use super::instance::{HostAddress, NoHost};
 use super::names::{ClusterRef, ContainerInstanceArn, TaskArn, TaskDefinitionArn};
@@ -36,6 +37,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Returns whether everything that targets depend on was learned.
+    pub fn is_complete(&self) -> bool {
+        self.failures.iter().all(|(_, failure)| !failure.operation.makes_targets())
+    }
+
     /// Returns a snapshot in which nothing could be learned.
     pub fn failed(failure: Failure) -> Self {
         let mut failures = Failures::default();
@@ -56,6 +62,8 @@ pub struct ClusterTasks {
     pub cluster: ClusterRef,
     /// Every listed task, sorted by ARN.
     pub tasks: Result<Vec<ListedTask>, FailureId>,
+    /// What only meta labels need and takes further calls, if they are enabled.
+    pub details: Option<Box<ClusterDetails>>,
 }
 
 /// A task that was listed, and what describing it returned.

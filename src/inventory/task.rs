@@ -45,6 +45,11 @@ impl Task {
         self.last_status == TaskStatus::Running && !self.stop_requested && self.containers.iter().all(up)
     }
 
+    /// Returns the name of the service that it belongs to.
+    pub fn service(&self) -> Option<&str> {
+        self.group.as_deref()?.strip_prefix("service:")
+    }
+
     /// Returns whether each of its containers has an address or a published port. A running task may get them a little
     /// later. In network mode `host` or `none` there are none, nor for a container in mode `bridge` that publishes
     /// nothing.
@@ -71,6 +76,8 @@ pub struct TaskDetails {
     pub platform_version: Option<Shared>,
     pub capacity_provider: Option<Shared>,
     pub started_by: Option<Shared>,
+    /// The id of its network interface, if that is described.
+    pub network_interface: Option<Shared>,
     /// Its tags.
     pub tags: Vec<(Shared, Shared)>,
 }

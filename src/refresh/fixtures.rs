@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{self, sleep};
 
 use super::{Refresh, Refresher};
-use crate::config::{self, PortRule, Rules};
+use crate::config::{self, MetaLabels, PortRule, Rules};
 use crate::file_sd::{Format, TargetGroup};
 use crate::inventory::*;
 use crate::output::{Earlier, Output};
@@ -140,7 +140,7 @@ pub(crate) fn running(tasks: &[&str]) -> Snapshot {
         }],
     };
     Snapshot {
-        clusters: vec![ClusterTasks { cluster: "prod".into(), tasks: Ok(listed.collect()) }],
+        clusters: vec![ClusterTasks { cluster: "prod".into(), tasks: Ok(listed.collect()), details: None }],
         unlisted: None,
         definitions: HashMap::from([(definition.clone(), Fetched::Known(Arc::new(web)))]),
         hosts: HashMap::new(),
@@ -152,7 +152,7 @@ pub(crate) fn running(tasks: &[&str]) -> Snapshot {
 pub(crate) fn unlisted() -> Snapshot {
     let mut snapshot = running(&[]);
     let failure = snapshot.failures.record(failure(Operation::ListTasks));
-    snapshot.clusters = vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }];
+    snapshot.clusters = vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure), details: None }];
     snapshot
 }
 
@@ -160,7 +160,14 @@ pub(crate) fn unlisted() -> Snapshot {
 pub(crate) fn missing() -> Snapshot {
     let mut snapshot = running(&[]);
     let failure = snapshot.failures.record(failure_with(Operation::ListTasks, "ClusterNotFoundException"));
-    snapshot.clusters = vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure) }];
+    snapshot.clusters = vec![ClusterTasks { cluster: "prod".into(), tasks: Err(failure), details: None }];
+    snapshot
+}
+
+/// Returns a snapshot of running tasks in which a call failed that only labels depend on.
+pub(crate) fn without_labels(tasks: &[&str]) -> Snapshot {
+    let mut snapshot = running(tasks);
+    snapshot.failures.record(failure(Operation::DescribeServices));
     snapshot
 }
 
@@ -199,7 +206,7 @@ impl Fixture {
             job_name_label: label("JOB"),
             path_label: label("PATH"),
             scheme_label: label("SCHEME"),
-            meta_labels: false,
+            meta_labels: MetaLabels::Off,
         };
         let output = Output::open(&config::Output::File { path: self.path(), format: Format::Yaml });
         let earlier = output.earlier();

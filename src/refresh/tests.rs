@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Refresh;
-use super::fixtures::{Fixture, Script, Step, last_unknown, missing, running, unlisted};
+use super::fixtures::{Fixture, Script, Step, last_unknown, missing, running, unlisted, without_labels};
 use crate::publish::Outcome;
+use crate::status::SharedStatus;
 
 #[tokio::test(start_paused = true)]
 async fn keeps_the_targets_of_a_cluster_that_cannot_be_listed() {
@@ -57,6 +58,24 @@ async fn replaces_an_unreadable_file_only_after_a_refresh_without_failures() {
     assert_eq!(std::fs::read_to_string(fixture.path()).unwrap(), "- targets: ['theirs:1']\n");
     scope.refresh().await;
     assert_eq!(fixture.tasks().unwrap(), ["a", "b"]);
+}
+
+/// It is a failure, but the targets are complete.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_only_labels_depend_on_costs_targets_nothing() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path(), "- targets: ['theirs:1']\n").unwrap();
+    let script = Script::of([Step::Learns(without_labels(&["a", "b"])), Step::Learns(without_labels(&[]))]);
+    let mut scope = fixture.scope(&script);
+    let (refresh, publication) = scope.refresh().await;
+    assert!(publication.failed() && publication.complete());
+    assert!(refresh.kept.is_empty() && refresh.clusters.iter().all(|cluster| cluster.complete));
+    assert_eq!(fixture.tasks().unwrap(), ["a", "b"], "even an unreadable file is replaced");
+    let status = SharedStatus::default();
+    status.published(Arc::new(publication));
+    assert!(status.get().ready && status.get().last_success.is_none());
+    scope.refresh().await;
+    assert_eq!(std::fs::read(fixture.path()).unwrap(), b"[]\n", "an empty success is written");
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +197,7 @@ async fn clusters_of_equal_names_do_not_keep_each_others_targets() {
     let theirs = "arn:aws:ecs:eu-west-1:222222222222:cluster/prod";
     let both = |ours: crate::inventory::Snapshot| {
         let mut snapshot = ours;
-        let other = crate::inventory::ClusterTasks { cluster: theirs.into(), tasks: Ok(vec![]) };
+        let other = crate::inventory::ClusterTasks { cluster: theirs.into(), tasks: Ok(vec![]), details: None };
         snapshot.clusters.push(other);
         snapshot
     };

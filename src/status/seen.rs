@@ -1,7 +1,6 @@
 //! The places that were seen, to tell an empty place from a mistyped one.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use crate::file_sd::TargetGroup;
 use crate::inventory::Place;
@@ -10,7 +9,7 @@ use crate::publish::Publication;
 /// The largest number of places that were seen and are not evicted: an account may create a cluster per test run.
 const MOST_SEEN: usize = 50_000;
 
-/// Places, each with the number of the publication that was the first to see it, or in which it last changed.
+/// Places, each with the number of the publication that saw it last.
 #[derive(Clone, Debug, Default)]
 pub struct SeenPlaces(BTreeMap<Place, u64>);
 
@@ -43,21 +42,15 @@ pub(super) fn of_targets(targets: &[TargetGroup]) -> Vec<Place> {
     places.into_iter().map(|(cluster, group, family)| Place::tasks(cluster, group, family)).collect()
 }
 
-/// Returns the places of the snapshots in a publication that an earlier one did not have.
-pub(super) fn new_in(publication: &Publication, before: Option<&Publication>) -> Vec<Place> {
-    let mut places = Vec::new();
-    for refresh in &publication.refreshes {
-        let mut known = before.iter().flat_map(|before| &before.refreshes);
-        if known.any(|known| known.scope == refresh.scope && Arc::ptr_eq(&known.snapshot, &refresh.snapshot)) {
-            continue;
-        }
-        places.push(Place::scope(&refresh.scope));
-        places.extend(refresh.clusters.iter().map(|state| Place::cluster(&refresh.scope, &state.cluster)));
-        for tasks in &refresh.snapshot.clusters {
-            places.extend(Place::of_tasks(&refresh.scope, tasks));
-        }
-    }
-    places
+/// Returns the places that the new refreshes of a publication have seen.
+pub(super) fn new_in(publication: &Publication) -> Vec<Place> {
+    let places = publication.new.iter().flat_map(|refresh| {
+        let scope = &refresh.scope;
+        let clusters = refresh.clusters.iter().map(move |state| Place::cluster(scope, &state.cluster));
+        let tasks = refresh.snapshot.clusters.iter().flat_map(move |tasks| Place::of_tasks(scope, tasks));
+        clusters.chain(tasks).chain([Place::scope(scope)])
+    });
+    places.collect()
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
 //! `__meta_ecs_*` labels, for relabelling: Prometheus drops them afterwards.
 //!
 //! Names and meanings are those of Prometheus's own ECS discovery where it has them (Prometheus documentation,
-//! "Configuration", `<aws_sd_config>`, role ecs), so that relabelling rules work with both. Labels that would take
-//! further calls are absent: `service_status`, `tag_cluster_*`, `tag_service_*`, `public_ip`.
+//! "Configuration", `<aws_sd_config>`, role ecs), so that relabelling rules work with both. Those that take
+//! further calls are added only on request: `service_status`, `tag_cluster_*`, `tag_service_*`, `public_ip`.
 
 use std::collections::BTreeMap;
 
 use super::host::Host;
 use super::labels::LabelSource;
 use super::plan::{At, task_address};
-use crate::inventory::{InstanceDetails, Shared, TaskDetails};
-
-/// The prefix of a service's name in a task's group.
-const SERVICE_GROUP: &str = "service:";
+use crate::inventory::{ClusterDetails, InstanceDetails, Shared, TaskDetails};
 
 /// The longest label name in bytes. YAML limits the keys of a block mapping to 1,024 characters, and a longer one would
 /// make the whole file invalid.
 const LONGEST_NAME: usize = 1_000;
 
-/// Returns the meta labels of one target, sorted by name.
-pub(super) fn labels(source: &LabelSource<'_>) -> impl Iterator<Item = (String, Shared)> + use<> {
+/// Returns the meta labels of one target, sorted by name; with `cluster`, also those that take further calls.
+pub(super) fn labels(
+    source: &LabelSource<'_>,
+    cluster: Option<&ClusterDetails>,
+) -> impl Iterator<Item = (String, Shared)> + use<> {
     let mut meta = Meta::default();
     of_task(&mut meta, source);
     if let Some(details) = &source.task.details {
@@ -33,6 +33,9 @@ pub(super) fn labels(source: &LabelSource<'_>) -> impl Iterator<Item = (String, 
     meta.put("ip_address", address.map(|address| address.to_string().into()));
     if let Some(details) = source.instance.and_then(|instance| instance.details.as_deref()) {
         of_instance(&mut meta, details);
+    }
+    if let Some(cluster) = cluster {
+        of_cluster(&mut meta, source, cluster);
     }
     meta.0.into_iter()
 }
@@ -66,7 +69,7 @@ fn of_task(meta: &mut Meta, source: &LabelSource<'_>) {
     let (task, definition) = (source.task, source.plan.definition);
     let cluster_arn = source.cluster_arn();
     let cluster = cluster_arn.as_deref().and_then(|arn| arn.rsplit_once(":cluster/")).map(|(_, name)| name.into());
-    let service = task.group.as_deref().and_then(|group| group.strip_prefix(SERVICE_GROUP));
+    let service = task.service();
     meta.put("cluster", cluster);
     meta.put("cluster_arn", cluster_arn);
     meta.put("service", service.map(Shared::from));
@@ -111,6 +114,22 @@ fn of_instance(meta: &mut Meta, details: &InstanceDetails) {
     meta.put("ec2_instance_private_ip", details.private_ip.clone());
     meta.put("ec2_instance_public_ip", details.public_ip.clone());
     meta.put_all("tag_ec2_", details.tags.iter().map(|(key, value)| (key, value)));
+}
+
+fn of_cluster(meta: &mut Meta, source: &LabelSource<'_>, cluster: &ClusterDetails) {
+    let task = source.task;
+    if let Some(service) = task.service().and_then(|name| cluster.services.get(name)) {
+        meta.put("service_status", service.status.clone());
+        meta.put_all("tag_service_", service.tags.iter().map(|(key, value)| (key, value)));
+    }
+    meta.put_all("tag_cluster_", cluster.tags.iter().flat_map(|tags| tags.iter()).map(|(key, value)| (key, value)));
+    // As in Prometheus: the address of the task's own interface, or without one that of its instance.
+    let interface = task.details.as_ref().and_then(|details| details.network_interface.as_ref());
+    let public_ip = match interface {
+        Some(interface) => cluster.public_ips.get(interface).cloned(),
+        None => source.instance.and_then(|instance| instance.details.as_ref()?.public_ip.clone()),
+    };
+    meta.put("public_ip", public_ip);
 }
 
 /// Replaces every character outside `[a-zA-Z0-9_]` with an underscore, as Prometheus does.

@@ -16,10 +16,10 @@ pub use self::skip::{SkipReason, Skipped};
 use self::labels::LabelSource;
 use self::plan::{Endpoint, Plan, stopping};
 use self::skip::NoTarget;
-use crate::config::Rules;
+use crate::config::{MetaLabels, Rules};
 use crate::file_sd::TargetGroup;
 use crate::inventory::{
-    ClusterRef, Container, FailureId, Fetched, ListedTask, Shared, Snapshot, Strings, Task, TaskArn, TaskDefinition,
+    ClusterTasks, Container, FailureId, Fetched, ListedTask, Shared, Snapshot, Strings, Task, TaskArn, TaskDefinition,
 };
 
 /// What follows from one snapshot.
@@ -83,7 +83,7 @@ pub fn derive(snapshot: &Snapshot, rules: &Rules) -> Derived {
     let mut derivation = Derivation { snapshot, rules, derived: Derived::default(), strings: Strings::default() };
     for cluster in &snapshot.clusters {
         for listed in cluster.tasks.iter().flatten() {
-            derivation.add_task(&cluster.cluster, listed);
+            derivation.add_task(cluster, listed);
         }
     }
     let mut derived = derivation.derived;
@@ -93,9 +93,17 @@ pub fn derive(snapshot: &Snapshot, rules: &Rules) -> Derived {
 
 /// Returns whether a target of this task would be at the address of its EC2 instance, which EC2 must then be asked for.
 pub fn needs_instance(task: &Task, definition: &TaskDefinition, rules: &Rules) -> bool {
-    task.containers
-        .iter()
-        .any(|container| Plan::new(task, container, definition, rules).is_ok_and(|plan| plan.needs_instance()))
+    any_plan(task, definition, rules, |plan| plan.needs_instance())
+}
+
+/// Returns whether a container of this task is a target, as far as is known without its EC2 instance.
+pub fn has_target(task: &Task, definition: &TaskDefinition, rules: &Rules) -> bool {
+    any_plan(task, definition, rules, |plan| plan.has_endpoint())
+}
+
+fn any_plan(task: &Task, definition: &TaskDefinition, rules: &Rules, is_one: impl Fn(&Plan<'_>) -> bool) -> bool {
+    let mut containers = task.containers.iter();
+    containers.any(|container| Plan::new(task, container, definition, rules).is_ok_and(|plan| is_one(&plan)))
 }
 
 /// A derivation in progress.
@@ -109,7 +117,7 @@ struct Derivation<'a> {
 
 impl<'a> Derivation<'a> {
     /// Adds a task that was listed in this cluster.
-    fn add_task(&mut self, cluster: &ClusterRef, listed: &ListedTask) {
+    fn add_task(&mut self, cluster: &ClusterTasks, listed: &ListedTask) {
         let task = match &listed.task {
             Fetched::Known(task) => task,
             Fetched::Gone(()) => return self.record(&listed.arn, None, NoTarget::Skipped(SkipReason::TaskGone)),
@@ -142,7 +150,7 @@ impl<'a> Derivation<'a> {
         Err(stopping(task).map_or(why, NoTarget::Skipped))
     }
 
-    fn add_container(&mut self, cluster: &ClusterRef, task: &Task, container: &Container, plan: &Plan<'_>) {
+    fn add_container(&mut self, cluster: &ClusterTasks, task: &Task, container: &Container, plan: &Plan<'_>) {
         for endpoint in &plan.endpoints {
             let endpoint = endpoint.as_ref().map_err(|reason| NoTarget::Skipped(reason.clone()));
             match endpoint.and_then(|endpoint| self.target_group(cluster, task, container, plan, endpoint)) {
@@ -154,7 +162,7 @@ impl<'a> Derivation<'a> {
 
     fn target_group(
         &mut self,
-        cluster: &ClusterRef,
+        cluster: &ClusterTasks,
         task: &Task,
         container: &Container,
         plan: &Plan<'_>,
@@ -163,10 +171,11 @@ impl<'a> Derivation<'a> {
         let (host, instance) = plan.at.host(task, &self.snapshot.hosts)?;
         let port = endpoint.port.at(host.family());
         let port = port.ok_or(NoTarget::Skipped(SkipReason::PortNotPublished(endpoint.container_port)))?;
-        let source = LabelSource { cluster, task, container, plan, endpoint, host: &host, instance };
+        let source = LabelSource { cluster: &cluster.cluster, task, container, plan, endpoint, host: &host, instance };
         let mut labels: Vec<_> = source.labels(self.rules, &mut self.strings).collect();
-        if self.rules.meta_labels {
-            labels.extend(meta::labels(&source).map(|(name, value)| (self.strings.share(&name), value)));
+        if self.rules.meta_labels != MetaLabels::Off {
+            let details = cluster.details.as_deref().filter(|_| self.rules.meta_labels == MetaLabels::All);
+            labels.extend(meta::labels(&source, details).map(|(name, value)| (self.strings.share(&name), value)));
         }
         Ok(TargetGroup { targets: vec![format!("{host}:{port}").into()], labels: labels.into_iter().collect() })
     }

@@ -62,7 +62,12 @@ impl<'a> Plan<'a> {
 
     /// Returns whether the address of the task's EC2 instance is needed.
     pub(super) fn needs_instance(&self) -> bool {
-        matches!(self.at, At::Instance) && self.endpoints.iter().any(Result::is_ok)
+        matches!(self.at, At::Instance) && self.has_endpoint()
+    }
+
+    /// Returns whether a port is to be scraped.
+    pub(super) fn has_endpoint(&self) -> bool {
+        self.endpoints.iter().any(Result::is_ok)
     }
 }
 

@@ -235,9 +235,9 @@ impl Metrics {
         self.refresh_failures.get_or_create(&ByStage { stage: PANIC }).inc();
     }
 
-    pub(super) fn published(&self, publication: &Publication, new: &[&Refresh]) {
+    pub(super) fn published(&self, publication: &Publication) {
         let mut shown = self.shown();
-        for refresh in new {
+        for refresh in &publication.new {
             match refresh.cause {
                 Cause::Interval => {
                     self.refreshes.inc();

@@ -15,7 +15,6 @@ pub use self::metrics::MetricsFormat;
 use self::report::Misconfigurations;
 use crate::inventory::{Attempt, Cached, Scope};
 use crate::publish::Publication;
-use crate::refresh::Refresh;
 use crate::status::Status;
 
 /// The logs and the metrics.
@@ -32,11 +31,10 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    /// Records a publication, and the refreshes that it is the first to publish.
-    pub fn published<'a>(&self, publication: &Publication, new: impl Iterator<Item = &'a Refresh>) {
-        let new: Vec<_> = new.collect();
-        report::report(publication, &new, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
-        self.metrics.published(publication, &new);
+    /// Records a publication.
+    pub fn published(&self, publication: &Publication) {
+        report::report(publication, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
+        self.metrics.published(publication);
     }
 
     /// Records a refresh that panicked.

@@ -18,9 +18,9 @@ const MOST_MISCONFIGURED: usize = 10;
 pub(super) type Misconfigurations = BTreeSet<(String, String)>;
 
 /// Logs a publication and its new refreshes. `logged` holds the misconfigurations that have been logged already.
-pub(super) fn report(publication: &Publication, new: &[&Refresh], logged: &mut Misconfigurations) {
+pub(super) fn report(publication: &Publication, logged: &mut Misconfigurations) {
     let scopes = publication.refreshes.len() + publication.outstanding;
-    for refresh in new {
+    for refresh in &publication.new {
         // With one scope, every line is about it.
         let scope = (scopes > 1).then(|| refresh.scope.to_string());
         for (id, failure) in refresh.snapshot.failures.iter() {
@@ -29,7 +29,7 @@ pub(super) fn report(publication: &Publication, new: &[&Refresh], logged: &mut M
         report_kept(refresh);
     }
     let skipped: Vec<_> = publication.refreshes.iter().flat_map(|refresh| &refresh.derived.skipped).collect();
-    report_output(publication, new, &skipped);
+    report_output(publication, &skipped);
     report_misconfigurations(&skipped, logged);
     // If a failure hid all containers, the failure is the reason, and is logged already.
     if publication.targets.is_empty() && (publication.complete() || !skipped.is_empty()) {
@@ -39,7 +39,8 @@ pub(super) fn report(publication: &Publication, new: &[&Refresh], logged: &mut M
 
 fn report_failure(refresh: &Refresh, scope: Option<&str>, id: FailureId, failure: &Failure) {
     let kept = refresh.kept.get(&id).copied().unwrap_or(0);
-    let mut now = format!("keeping {kept} targets");
+    let targets = failure.operation.makes_targets();
+    let mut now = if targets { format!("keeping {kept} targets") } else { "keeping last known labels".to_owned() };
     if let Some(cluster) = &failure.cluster {
         let _ = write!(now, " of cluster {}", cluster.name());
     }
@@ -81,9 +82,9 @@ fn report_kept(refresh: &Refresh) {
     }
 }
 
-fn report_output(publication: &Publication, new: &[&Refresh], skipped: &[&Skipped]) {
+fn report_output(publication: &Publication, skipped: &[&Skipped]) {
     let targets = publication.targets.len();
-    let took = new.iter().map(|refresh| refresh.took).max().unwrap_or_default().as_secs_f64();
+    let took = publication.new.iter().map(|refresh| refresh.took).max().unwrap_or_default().as_secs_f64();
     let (added, removed) = (publication.added, publication.removed);
     let skipped = || by_reason(skipped);
     match &publication.output {

@@ -8,7 +8,7 @@ import pytest
 from examples import ECS, POLICIES, TRUSTS, actions, document, placeholders
 from parliament import analyze_policy_string
 from parts.account import Account
-from worlds import ec2_app, fargate_app
+from worlds import ec2_app, fargate_app, with_service_and_interface
 
 DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
 
@@ -28,7 +28,9 @@ MODES = {
 
 # AWS's own examples allow these on "*" with the condition ecs:cluster. Unlike a resource with the cluster's name, it
 # also matches the short ARNs from before 2018. The policy for all clusters has no condition.
-STAR_WITH_CLUSTER_CONDITION = {"ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeContainerInstances"}
+STAR_WITH_CLUSTER_CONDITION = {
+    "ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeContainerInstances", "ecs:DescribeServices",
+}
 
 
 def policy(name):
@@ -44,6 +46,17 @@ def test_policies_allow_exactly_the_calls_of_their_mode(mode, more, simaws, disc
     discover_once(aws.url, *flags, *more)
 
     expected = set().union(*(actions(policy(name)) for name in policies))
+    assert aws.calls() == expected
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_labels_that_take_further_calls_need_one_more_policy(mode, simaws, discover_once):
+    world, flags, policies = MODES[mode]
+    aws = simaws(with_service_and_interface(world))
+
+    discover_once(aws.url, *flags, "-config.meta-labels=all")
+
+    expected = set().union(*(actions(policy(name)) for name in [*policies, "discovery-all-labels"]))
     assert aws.calls() == expected
 
 
@@ -85,7 +98,10 @@ def test_policies_have_no_wildcard_actions():
 def test_roles_and_policies_can_be_created_and_attached(moto):
     iam = Account(moto.endpoint).iam
     roles = {
-        "ecs-prometheus-task": ("trust-ecs-tasks", ["discovery-one-cluster", "config-bucket", "assume-discovery-role"]),
+        "ecs-prometheus-task": (
+            "trust-ecs-tasks",
+            ["discovery-one-cluster", "discovery-all-labels", "config-bucket", "assume-discovery-role"],
+        ),
         "ecs-prometheus-execution": ("trust-ecs-tasks", ["execution-role"]),
         "ecs-discovery": ("trust-monitoring-account", ["discovery-all-clusters", "discovery-fargate-only"]),
     }
@@ -105,8 +121,8 @@ def test_documents_have_the_same_policies():
     section = DEPLOYMENT.read_text().split("\n## IAM policy\n")[1].split("\n## ")[0]
     documented = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
     files = [
-        "discovery-fargate-only", "discovery-one-cluster", "discovery-all-clusters", "assume-discovery-role",
-        "trust-monitoring-account",
+        "discovery-fargate-only", "discovery-one-cluster", "discovery-all-clusters", "discovery-all-labels",
+        "assume-discovery-role", "trust-monitoring-account",
     ]
     assert documented == [json.loads((ECS / "iam" / f"{name}.json").read_text()) for name in files]
 

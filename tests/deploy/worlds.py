@@ -36,3 +36,14 @@ def ec2_app():
     instances = [{"instanceId": "i-0a", "privateIpAddress": "10.0.1.1"}]
     registered = {"containerInstances": [{"id": "ci1", "ec2InstanceId": "i-0a"}]}
     return _world("app-task-definition-ec2", task, cluster=registered, instances=instances)
+
+
+def with_service_and_interface(world):
+    """Adds what only -config.meta-labels=all looks at: a service, and a network interface of the task."""
+    [cluster] = world["clusters"]
+    [task] = cluster["tasks"]
+    details = [{"name": "networkInterfaceId", "value": "eni-1"}]
+    attachments = [{"type": "ElasticNetworkInterface", "details": details}]
+    labelled = cluster | {"services": [{"name": "app"}], "tasks": [task | {"attachments": attachments}]}
+    interfaces = [{"networkInterfaceId": "eni-1", "publicIp": "203.0.113.1"}]
+    return world | {"clusters": [labelled], "networkInterfaces": interfaces}

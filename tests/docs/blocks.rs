@@ -37,7 +37,9 @@ const BLOCKS: &[(&str, Content)] = &[
     ("metric-labels", Generated(metric_labels)),
     ("metrics", Generated(metrics)),
     ("modules", Generated(module_table)),
+    ("native-labels", Described { header: &["Prometheus's own discovery", "ecs-discovery"], names: native_labels }),
     ("policy-all-clusters", File { path: "examples/ecs/iam/discovery-all-clusters.json", language: "json" }),
+    ("policy-all-labels", File { path: "examples/ecs/iam/discovery-all-labels.json", language: "json" }),
     ("policy-assume-role", File { path: "examples/ecs/iam/assume-discovery-role.json", language: "json" }),
     ("policy-awsvpc", File { path: "examples/ecs/iam/discovery-fargate-only.json", language: "json" }),
     ("policy-one-cluster", File { path: "examples/ecs/iam/discovery-one-cluster.json", language: "json" }),
@@ -161,6 +163,11 @@ fn aws_calls() -> Vec<String> {
 fn alerts() -> Vec<String> {
     let rules = file("examples/alerts.yml");
     rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(String::from).collect()
+}
+
+/// The labels of Prometheus's own ECS discovery.
+pub(crate) fn native_labels() -> Vec<String> {
+    file("tests/docs/native-ecs-labels.txt").lines().filter(|line| !line.starts_with('#')).map(String::from).collect()
 }
 
 /// The meta labels of all golden worlds, which the golden tests hold to be those of the program.

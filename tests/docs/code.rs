@@ -65,7 +65,7 @@ pub(crate) fn metrics() -> String {
     publisher.refreshed(0, refresh.clone());
     let publication = runtime.block_on(publisher.publish());
     telemetry.interval(&refresh.scope, Duration::from_secs(60));
-    telemetry.published(&publication, [&*refresh].into_iter());
+    telemetry.published(&publication);
     status.published(Arc::new(publication));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)
 }
@@ -82,7 +82,7 @@ impl Source for EmptyCluster {
     }
 
     async fn snapshot(&mut self) -> Snapshot {
-        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()) };
+        let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()), details: None };
         Snapshot {
             clusters: vec![cluster],
             unlisted: None,

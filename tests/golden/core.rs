@@ -15,7 +15,7 @@ mod world;
 use std::process::ExitCode;
 
 use ecs_discovery::cli::{self, Parsed};
-use ecs_discovery::config::Config;
+use ecs_discovery::config::{Config, MetaLabels};
 use ecs_discovery::file_sd::{Format, render};
 use ecs_discovery::targets::{Skipped, derive};
 
@@ -39,7 +39,7 @@ fn check(world: &World, report: &mut Report) {
 
     let file = world.text("expected.yml").unwrap_or_default();
     let invariants = [
-        invariants::of_file(&file, config.rules.meta_labels),
+        invariants::of_file(&file, config.rules.meta_labels != MetaLabels::Off),
         invariants::of_skipped(&world.text("skipped").unwrap_or_default()),
         invariants::of_meta_labels(&snapshot, &config.rules),
     ];

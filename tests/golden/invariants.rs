@@ -1,6 +1,6 @@
 //! What holds for the expected files of every world: catches slips of the hand that wrote or accepted one.
 
-use ecs_discovery::config::Rules;
+use ecs_discovery::config::{MetaLabels, Rules};
 use ecs_discovery::file_sd::{Format, TargetGroup, parse};
 use ecs_discovery::inventory::{Shared, Snapshot};
 use ecs_discovery::targets::derive;
@@ -38,18 +38,25 @@ pub(crate) fn of_skipped(skipped: &str) -> Result<(), String> {
     ensure(skipped.lines().is_sorted(), || "skipped: lines are not sorted".to_owned())
 }
 
-/// Checks that meta labels only add labels: targets, other labels and skipped containers stay the same.
+/// Checks that meta labels only add labels, and those that take further calls only add to the others: targets, other
+/// labels and skipped containers stay the same.
 pub(crate) fn of_meta_labels(snapshot: &Snapshot, rules: &Rules) -> Result<(), String> {
     let with = |meta_labels| derive(snapshot, &Rules { meta_labels, ..rules.clone() });
-    let (plain, meta) = (with(false), with(true));
-    let without_meta: Vec<_> = meta.groups.iter().map(without_meta_labels).collect();
-    ensure(without_meta == plain.groups, || {
-        format!("meta labels change the targets:\n{without_meta:#?}\n{:#?}", plain.groups)
-    })?;
-    ensure((&meta.skipped, &meta.unknown) == (&plain.skipped, &plain.unknown), || {
-        format!("meta labels change what is skipped:\n{:#?}\n{:#?}", meta.skipped, plain.skipped)
-    })?;
-    meta.groups.iter().try_for_each(|group| of_group(group, true))
+    let (plain, free, all) = (with(MetaLabels::Off), with(MetaLabels::Free), with(MetaLabels::All));
+    for meta in [&free, &all] {
+        let without_meta: Vec<_> = meta.groups.iter().map(without_meta_labels).collect();
+        ensure(without_meta == plain.groups, || {
+            format!("meta labels change the targets:\n{without_meta:#?}\n{:#?}", plain.groups)
+        })?;
+        ensure((&meta.skipped, &meta.unknown) == (&plain.skipped, &plain.unknown), || {
+            format!("meta labels change what is skipped:\n{:#?}\n{:#?}", meta.skipped, plain.skipped)
+        })?;
+        meta.groups.iter().try_for_each(|group| of_group(group, true))?;
+    }
+    free.groups.iter().zip(&all.groups).try_for_each(|(free, all)| {
+        let lost: Vec<_> = free.labels.iter().filter(|(name, value)| all.labels.get(name) != Some(value)).collect();
+        ensure(lost.is_empty(), || format!("labels that take further calls replace others: {lost:?} of {all:#?}"))
+    })
 }
 
 fn of_group(group: &TargetGroup, meta_labels: bool) -> Result<(), String> {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use ecs_discovery::config::AwsConfig;
 use ecs_discovery::inventory::{
-    Binding, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family, Fetched, HostAddress,
-    Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Scope, Shared, Snapshot, Task,
-    TaskDefinition, TaskDetails, TaskStatus,
+    Binding, ClusterDetails, ClusterRef, ClusterTasks, Container, ContainerDefinition, Failure, Failures, Family,
+    Fetched, HostAddress, Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, Scope, ServiceDetails,
+    Shared, Snapshot, Task, TaskDefinition, TaskDetails, TaskStatus,
 };
 use serde_json::{Map, Value};
 use simaws::{Describe, World};
@@ -28,7 +28,8 @@ pub(crate) fn of(world: &World, config: &AwsConfig) -> Snapshot {
         .map(|cluster| {
             let known = active(world).find(|known| cluster.matches(&world.cluster_arn(&known.name)));
             let tasks = known.map(|known| listed(world, known)).ok_or_else(|| failures.record(no_such_cluster()));
-            ClusterTasks { cluster, tasks }
+            let details = known.map(|known| Box::new(cluster_details(world, known)));
+            ClusterTasks { cluster, tasks, details }
         })
         .collect();
     let undeleted = world.task_definitions.iter().filter(|one| one.status != "DELETED");
@@ -101,18 +102,39 @@ fn task(world: &World, cluster: &simaws::Cluster, task: &simaws::Task) -> Task {
     }
 }
 
+/// Returns the data of a cluster for meta labels, of all services and interfaces, needed or not.
+fn cluster_details(world: &World, cluster: &simaws::Cluster) -> ClusterDetails {
+    let services = cluster.services.iter().filter(|service| service.describe == Describe::Found);
+    let interfaces = world.network_interfaces.iter();
+    ClusterDetails {
+        tags: (cluster.describe == Describe::Found).then(|| tags(&cluster.tags).into()),
+        services: services
+            .map(|service| {
+                let details =
+                    ServiceDetails { status: Some(service.status.as_str().into()), tags: tags(&service.tags) };
+                (service.name.as_str().into(), Arc::new(details))
+            })
+            .collect(),
+        public_ips: interfaces
+            .filter_map(|one| Some((one.network_interface_id.as_str().into(), one.public_ip.as_deref()?.into())))
+            .collect(),
+    }
+}
+
+fn tags(tags: &[Value]) -> Vec<(Shared, Shared)> {
+    tags.iter().filter_map(|tag| Some((tag["key"].as_str()?.into(), tag["value"].as_str()?.into()))).collect()
+}
+
 /// Returns the data of a task for meta labels.
 fn task_details(task: &simaws::Task) -> TaskDetails {
     let shared = |text: &Option<String>| text.as_deref().map(Shared::from);
-    let subnet = task.attachments.iter().filter(|attachment| attachment["type"] == "ElasticNetworkInterface");
-    let mut subnet = subnet.flat_map(|attachment| attachment["details"].as_array()).flatten();
-    let tags = task.tags.iter().flatten();
+    let interfaces = task.attachments.iter().filter(|attachment| attachment["type"] == "ElasticNetworkInterface");
+    let details: Vec<&Value> = interfaces.flat_map(|attachment| attachment["details"].as_array()).flatten().collect();
+    let detail = |name: &str| details.iter().find(|detail| detail["name"] == name)?["value"].as_str().map(Shared::from);
     TaskDetails {
         availability_zone: shared(&task.availability_zone),
-        subnet_id: subnet
-            .find(|detail| detail["name"] == "subnetId")
-            .and_then(|detail| detail["value"].as_str())
-            .map(Shared::from),
+        subnet_id: detail("subnetId"),
+        network_interface: detail("networkInterfaceId"),
         launch_type: shared(&task.launch_type),
         desired_status: shared(&task.desired_status),
         last_status: shared(&task.last_status),
@@ -121,7 +143,7 @@ fn task_details(task: &simaws::Task) -> TaskDetails {
         platform_version: shared(&task.platform_version),
         capacity_provider: shared(&task.capacity_provider_name),
         started_by: shared(&task.started_by),
-        tags: tags.filter_map(|tag| Some((tag["key"].as_str()?.into(), tag["value"].as_str()?.into()))).collect(),
+        tags: tags(task.tags.as_deref().unwrap_or_default()),
     }
 }
 

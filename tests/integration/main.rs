@@ -51,6 +51,7 @@ mod hostile_files;
 mod in_place;
 mod lifecycle;
 mod logs;
+mod meta_labels;
 mod output;
 mod panics;
 mod partial_failures;

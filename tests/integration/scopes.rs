@@ -199,3 +199,14 @@ fn denied_scope_keeps_its_targets_and_the_others_move() {
     scene.wait_for_targets(&[PROD[0], PROD[1], "10.0.1.9:9102"]);
     scene.stop();
 }
+
+#[test]
+fn name_that_some_scopes_lack_is_no_failure() {
+    // `web-1` is in one of the scopes only, and `nowhere` in none.
+    let mut scene = everywhere("web-1").flag("-config.scrape-times=1");
+    assert_eq!(scene.run().code, Some(0));
+    scene.wait_for_targets(&["10.0.0.2:9102"]);
+    let mut scene = everywhere("web-1,nowhere").flag("-config.scrape-times=1");
+    assert_eq!(scene.run().code, Some(1));
+    scene.wait_for_targets(&["10.0.0.2:9102"]);
+}

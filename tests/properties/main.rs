@@ -6,6 +6,7 @@ mod snapshots;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ecs_discovery::config::{MetaLabels, Rules};
 use ecs_discovery::file_sd::TargetGroup;
 use ecs_discovery::inventory::{Fetched, ListedTask, Snapshot};
 use ecs_discovery::targets::{Derived, derive};
@@ -35,6 +36,28 @@ proptest! {
             for container in &task.containers {
                 let accounted = whole_task || accounted.contains(&(id.clone(), Some(container.name.to_string())));
                 prop_assert!(accounted, "container {} of {} is not accounted for", container.name, id);
+            }
+        }
+    }
+
+    /// Labels for relabelling only add labels, and those that take further calls only add to the others; all of them have
+    /// names that every Prometheus accepts.
+    #[test]
+    fn more_meta_labels_only_add_labels(snapshot in snapshot(), rules in rules()) {
+        let with = |meta_labels| derive(&snapshot, &Rules { meta_labels, ..rules.clone() });
+        let (off, free, all) = (with(MetaLabels::Off), with(MetaLabels::Free), with(MetaLabels::All));
+        for (fewer, more) in [(&off, &free), (&free, &all)] {
+            prop_assert_eq!((&fewer.skipped, &fewer.unknown), (&more.skipped, &more.unknown));
+            for group in &more.groups {
+                let is_fewer = |known: &&TargetGroup| known.labels.iter().all(|(name, value)| group.labels.get(name) == Some(value));
+                prop_assert!(fewer.groups.iter().filter(|known| known.targets == group.targets).any(|known| is_fewer(&known)));
+                for (name, _) in group.labels.iter().filter(|(name, _)| fewer.groups.iter().all(|known| known.labels.get(name).is_none())) {
+                    prop_assert!(name.starts_with("__meta_ecs_"), "{}", name);
+                    prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{}", name);
+                }
+            }
+            for group in &fewer.groups {
+                prop_assert!(more.groups.iter().any(|known| known.targets == group.targets), "{:?}", group);
             }
         }
     }

@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use ecs_discovery::config::{DYNAMIC_PORT_LABEL, LabelFilter, PortRule, Rules};
+use ecs_discovery::config::{DYNAMIC_PORT_LABEL, LabelFilter, MetaLabels, PortRule, Rules};
 use ecs_discovery::inventory::{
-    Binding, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family, Fetched, HostAddress,
-    ListedTask, NetworkMode, NoHost, Operation, Snapshot, Task, TaskArn, TaskDefinition, TaskStatus,
+    Binding, ClusterDetails, ClusterTasks, Container, ContainerDefinition, Failure, FailureId, Failures, Family,
+    Fetched, HostAddress, Instance, InstanceDetails, ListedTask, NetworkMode, NoHost, Operation, ServiceDetails,
+    Shared, Snapshot, Task, TaskArn, TaskDefinition, TaskDetails, TaskStatus,
 };
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, hash_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -51,7 +52,7 @@ const INSTANCES: [&str; 2] = ["container-instance/c0/1", "container-instance/c0/
 pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let definitions = vec(fetched(definition().prop_map(Arc::new), Just(())), 2..=DEFINITIONS.len());
     let hosts = vec(fetched(host(), no_host()), 1..=INSTANCES.len());
-    let clusters = vec(cluster(), 0..4);
+    let clusters = vec((cluster(), option::of(cluster_details())), 0..4);
     (clusters, definitions, hosts, option::weighted(0.05, a_failure())).prop_map(
         |(clusters, definitions, hosts, failure)| Snapshot {
             clusters: numbered(clusters),
@@ -68,8 +69,9 @@ fn arn(resource: &str) -> String {
 }
 
 /// Gives every task a unique ARN, as AWS does.
-fn numbered(clusters: Vec<Result<Vec<Fetched<Task>>, FailureId>>) -> Vec<ClusterTasks> {
-    let numbered = clusters.into_iter().enumerate().map(|(cluster, tasks)| ClusterTasks {
+fn numbered(clusters: Vec<(Tasks, Option<ClusterDetails>)>) -> Vec<ClusterTasks> {
+    let numbered = clusters.into_iter().enumerate().map(|(cluster, (tasks, details))| ClusterTasks {
+        details: details.map(Box::new),
         cluster: format!("c{cluster}").as_str().into(),
         tasks: tasks.map(|tasks| {
             let arn = |task| TaskArn::from(arn(&format!("task/c{cluster}/{task}")).as_str());
@@ -88,7 +90,10 @@ fn with_arn(task: Fetched<Task>, arn: &TaskArn) -> Fetched<Arc<Task>> {
     }
 }
 
-fn cluster() -> impl Strategy<Value = Result<Vec<Fetched<Task>>, FailureId>> {
+/// The listed tasks of a cluster, or the failure of the listing.
+type Tasks = Result<Vec<Fetched<Task>>, FailureId>;
+
+fn cluster() -> impl Strategy<Value = Tasks> {
     prop_oneof![9 => vec(fetched(task(), Just(())), 0..7).prop_map(Ok), 1 => a_failure().prop_map(Err)]
 }
 
@@ -102,9 +107,50 @@ fn instance_arn() -> impl Strategy<Value = String> {
 
 fn host() -> impl Strategy<Value = HostAddress> {
     prop_oneof![
-        4 => any::<IpAddr>().prop_map(|address| HostAddress::Instance(address.into())),
+        4 => (any::<IpAddr>(), option::of(instance_details().prop_map(Arc::new)))
+            .prop_map(|(address, details)| HostAddress::Instance(Instance { address, details })),
         1 => text().prop_map(|text| HostAddress::Attribute(text.into())),
     ]
+}
+
+fn instance_details() -> impl Strategy<Value = InstanceDetails> {
+    (option::of(shared()), tags()).prop_map(|(public_ip, tags)| InstanceDetails {
+        public_ip,
+        tags,
+        ..InstanceDetails::default()
+    })
+}
+
+/// Generates the details of a cluster. The tasks' services and interfaces may be missing.
+fn cluster_details() -> impl Strategy<Value = ClusterDetails> {
+    let service = (option::of(shared()), tags()).prop_map(|(status, tags)| Arc::new(ServiceDetails { status, tags }));
+    let services = hash_map(select(&["web", "api"][..]).prop_map(Shared::from), service, 0..3);
+    let public_ips = hash_map(select(&["eni-1", "eni-2"][..]).prop_map(Shared::from), shared(), 0..3);
+    (option::of(tags()), services, public_ips).prop_map(|(tags, services, public_ips)| ClusterDetails {
+        tags: tags.map(Into::into),
+        services,
+        public_ips,
+    })
+}
+
+fn task_details() -> impl Strategy<Value = TaskDetails> {
+    let interface = option::of(select(&["eni-1", "eni-2", "eni-3"][..]).prop_map(Shared::from));
+    (interface, option::of(shared()), tags()).prop_map(|(network_interface, started_by, tags)| TaskDetails {
+        network_interface,
+        started_by,
+        tags,
+        ..TaskDetails::default()
+    })
+}
+
+/// Generates tags, some of whose keys are equal once sanitised.
+fn tags() -> impl Strategy<Value = Vec<(Shared, Shared)>> {
+    let key = prop_oneof![select(&["a-b", "a.b", "a_b", "", "1"][..]).prop_map(Shared::from), shared()];
+    vec((key, shared()), 0..4)
+}
+
+fn shared() -> impl Strategy<Value = Shared> {
+    text().prop_map(Shared::from)
 }
 
 fn no_host() -> impl Strategy<Value = NoHost> {
@@ -119,10 +165,17 @@ fn task() -> impl Strategy<Value = Task> {
     ];
     let addresses = (option::of(any::<Ipv4Addr>()), option::of(any::<Ipv6Addr>()));
     let place = (option::of(instance_arn()), option::of(any::<Ipv4Addr>()), addresses);
-    let words = (definition_arn(), status, option::of(text()), option::of(Just(arn("cluster/c0"))));
+    let group = option::of(prop_oneof![text(), select(&["service:web", "service:api"][..]).prop_map(String::from)]);
+    let words = (definition_arn(), status, group, option::of(Just(arn("cluster/c0"))));
     let containers = vec((container(), any::<bool>()), 0..4);
-    (words, place, prop::bool::weighted(0.1), containers).prop_map(
-        |((definition, status, group, cluster), (instance, attachment_ipv4, addresses), stop_requested, containers)| {
+    let details = option::of(task_details().prop_map(Box::new));
+    (words, place, (prop::bool::weighted(0.1), details), containers).prop_map(
+        |(
+            (definition, status, group, cluster),
+            (instance, attachment_ipv4, addresses),
+            (stop_requested, details),
+            containers,
+        )| {
             Task {
                 arn: "".into(),
                 cluster: cluster.map(|arn| arn.as_str().into()),
@@ -133,7 +186,7 @@ fn task() -> impl Strategy<Value = Task> {
                 on_managed_instance: false,
                 container_instance: instance.map(|arn| arn.as_str().into()),
                 attachment_ipv4,
-                details: None,
+                details,
                 containers: containers.into_iter().map(|(one, shown)| at(one, addresses, shown)).collect(),
             }
         },
@@ -232,7 +285,8 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let filter = filter.prop_map(|value| value.map(|value| LabelFilter { name: "OTHER".into(), value }));
     let by_label = filter.prop_map(|filter| PortRule::Label { name: "PORT".into(), filter });
     let ports = prop_oneof![3 => by_label, 1 => Just(PortRule::OnlyPublished)];
-    (ports, any::<bool>()).prop_map(|(ports, meta_labels)| Rules {
+    let meta_labels = select(&[MetaLabels::Off, MetaLabels::Free, MetaLabels::All][..]);
+    (ports, meta_labels).prop_map(|(ports, meta_labels)| Rules {
         ports,
         meta_labels,
         server_name_label: "SERVER".into(),

@@ -8,15 +8,15 @@ use std::str::FromStr;
 
 use aws_sdk_ecs::types as wire;
 
-use crate::config::Details;
+use crate::config::MetaLabels;
 use crate::inventory::{
-    Binding, Container, ContainerDefinition, ContainerInstance, Family, NetworkMode, Shared, Strings, Task,
-    TaskDefinition, TaskDefinitionArn, TaskDetails, TaskStatus,
+    Binding, Container, ContainerDefinition, ContainerInstance, Family, NetworkMode, ServiceDetails, Shared, Strings,
+    Task, TaskDefinition, TaskDefinitionArn, TaskDetails, TaskStatus,
 };
 
 /// Converts a task; `None` without an ARN or a task definition. `strings` interns what tasks have in common.
-pub(super) fn task(wire: wire::Task, details: Details, strings: &mut Strings) -> Option<Task> {
-    let details = (details == Details::Kept).then(|| Box::new(task_details(&wire, strings)));
+pub(super) fn task(wire: wire::Task, meta_labels: MetaLabels, strings: &mut Strings) -> Option<Task> {
+    let details = (meta_labels != MetaLabels::Off).then(|| Box::new(task_details(&wire, meta_labels, strings)));
     Some(Task {
         details,
         attachment_ipv4: attachment_ipv4(wire.attachments.as_deref().unwrap_or_default()),
@@ -32,12 +32,12 @@ pub(super) fn task(wire: wire::Task, details: Details, strings: &mut Strings) ->
     })
 }
 
-fn task_details(wire: &wire::Task, strings: &mut Strings) -> TaskDetails {
+fn task_details(wire: &wire::Task, meta_labels: MetaLabels, strings: &mut Strings) -> TaskDetails {
     let mut share = |text: Option<&str>| text.map(|text| strings.share(text));
-    let mut interface = interface_details(wire.attachments());
+    let interface = |name| interface_details(wire.attachments()).find_map(|detail| named(detail, name));
     TaskDetails {
         availability_zone: share(wire.availability_zone()),
-        subnet_id: share(interface.find_map(|detail| named(detail, "subnetId"))),
+        subnet_id: share(interface("subnetId")),
         launch_type: share(wire.launch_type.as_ref().map(wire::LaunchType::as_str)),
         desired_status: share(wire.desired_status()),
         last_status: share(wire.last_status()),
@@ -46,8 +46,19 @@ fn task_details(wire: &wire::Task, strings: &mut Strings) -> TaskDetails {
         platform_version: share(wire.platform_version()),
         capacity_provider: share(wire.capacity_provider_name()),
         started_by: share(wire.started_by()),
+        network_interface: interface("networkInterfaceId").filter(|_| meta_labels == MetaLabels::All).map(Shared::from),
         tags: wire.tags().iter().filter_map(|tag| Some((share(tag.key())?, share(tag.value())?))).collect(),
     }
+}
+
+/// Converts a service.
+pub(super) fn service(wire: &wire::Service) -> ServiceDetails {
+    ServiceDetails { status: wire.status().map(Shared::from), tags: tags(wire.tags()) }
+}
+
+/// Converts tags; one without a key or a value is left out.
+pub(super) fn tags(wire: &[wire::Tag]) -> Vec<(Shared, Shared)> {
+    wire.iter().filter_map(|tag| Some((tag.key()?.into(), tag.value()?.into()))).collect()
 }
 
 /// Returns the address of the task's network interface.
@@ -255,7 +266,31 @@ mod tests {
     }
 
     #[test]
+    fn keeps_the_network_interface_only_for_all_meta_labels() {
+        let detail = |name: &str, value: &str| wire::KeyValuePair::builder().name(name).value(value).build();
+        let attachment = |kind: &str, id: &str| {
+            wire::Attachment::builder().r#type(kind).details(detail("networkInterfaceId", id)).build()
+        };
+        let wire = wire::Task::builder()
+            .attachments(attachment("ServiceConnect", "eni-other"))
+            .attachments(attachment("ElasticNetworkInterface", "eni-1"))
+            .build();
+        let kept = |meta_labels| task_details(&wire, meta_labels, &mut Strings::default()).network_interface;
+        assert_eq!((kept(MetaLabels::Free), kept(MetaLabels::All)), (None, Some("eni-1".into())));
+    }
+
+    #[test]
+    fn leaves_out_tags_without_a_value() {
+        let tag = |key: &str| wire::Tag::builder().key(key);
+        let tagged = [tag("a").value("").build(), tag("b").build(), wire::Tag::builder().value("c").build()];
+        assert_eq!(tags(&tagged), [("a".into(), "".into())]);
+    }
+
+    #[test]
     fn ignores_a_task_without_a_definition() {
-        assert_eq!(task(wire::Task::builder().task_arn("arn").build(), Details::Kept, &mut Strings::default()), None);
+        assert_eq!(
+            task(wire::Task::builder().task_arn("arn").build(), MetaLabels::Free, &mut Strings::default()),
+            None
+        );
     }
 }

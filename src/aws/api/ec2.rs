@@ -13,14 +13,11 @@ use aws_sdk_ec2::types as wire;
 use super::call::Caller;
 use super::errors;
 use super::pages::{Page, all_pages};
-use crate::config::Details;
+use crate::config::MetaLabels;
 use crate::inventory::{Failure, Instance, InstanceDetails, InstanceId, Operation, Shared};
 
 /// A filter takes up to 200 values (`FilterLimitExceeded`).
 pub(in crate::aws) const BATCH: usize = 200;
-
-/// The end of every complete response.
-const END: &[u8] = b"</DescribeInstancesResponse>";
 
 /// Whether a listing includes ECS Managed Instances, which EC2 hides from filtered listings (Amazon EC2 API
 /// Reference, DescribeInstances, `IncludeManagedResources`).
@@ -31,15 +28,16 @@ pub(in crate::aws) enum ManagedInstances {
 }
 
 /// The EC2 client.
+#[derive(Clone)]
 pub(in crate::aws) struct Ec2 {
     client: Client,
     caller: Caller,
-    details: Details,
+    meta_labels: MetaLabels,
 }
 
 impl Ec2 {
-    pub(in crate::aws) fn new(client: Client, caller: Caller, details: Details) -> Self {
-        Self { client, caller, details }
+    pub(in crate::aws) fn new(client: Client, caller: Caller, meta_labels: MetaLabels) -> Self {
+        Self { client, caller, meta_labels }
     }
 
     /// Describes up to [`BATCH`] instances: `None` for one without a private address. An instance that is missing
@@ -61,7 +59,7 @@ impl Ec2 {
             .max_results(1000)
             .set_include_managed_resources((managed == ManagedInstances::Included).then_some(true));
         let page = |token| {
-            let request = request.clone().set_next_token(token).customize().interceptor(RefuseTruncated);
+            let request = request.clone().set_next_token(token).customize().interceptor(RefuseTruncated(OPERATION));
             async move {
                 let send = |attempts| request.interceptor(attempts).send();
                 let response = self.caller.call(OPERATION, None, send).await?;
@@ -70,9 +68,39 @@ impl Ec2 {
                 let instances =
                     reservations.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
                 Ok(Page {
-                    items: instances.filter_map(|wire| instance(wire, self.details)).collect(),
+                    items: instances.filter_map(|wire| instance(wire, self.meta_labels)).collect(),
                     next: response.next_token,
                 })
+            }
+        };
+        Ok(all_pages(OPERATION, None, page).await?.into_iter().collect())
+    }
+
+    /// Describes up to [`BATCH`] network interfaces: the public address of each, `None` for one that has none. An
+    /// interface that is missing in the response does not exist.
+    pub(in crate::aws) async fn describe_network_interfaces(
+        &self,
+        ids: &[Shared],
+        managed: ManagedInstances,
+    ) -> Result<HashMap<Shared, Option<Shared>>, Failure> {
+        const OPERATION: Operation = Operation::DescribeNetworkInterfaces;
+        // As for instances, a single unknown id in `NetworkInterfaceIds` would fail the whole call.
+        let values: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
+        let filter = wire::Filter::builder().name("network-interface-id").set_values(Some(values)).build();
+        let request = self
+            .client
+            .describe_network_interfaces()
+            .filters(filter)
+            .max_results(1000)
+            .set_include_managed_resources((managed == ManagedInstances::Included).then_some(true));
+        let page = |token| {
+            let request = request.clone().set_next_token(token).customize().interceptor(RefuseTruncated(OPERATION));
+            async move {
+                let send = |attempts| request.interceptor(attempts).send();
+                let response = self.caller.call(OPERATION, None, send).await?;
+                let no_list = || errors::invalid_response(OPERATION, None, "the response has no list");
+                let interfaces = response.network_interfaces.ok_or_else(no_list)?;
+                Ok(Page { items: interfaces.iter().filter_map(interface).collect(), next: response.next_token })
             }
         };
         Ok(all_pages(OPERATION, None, page).await?.into_iter().collect())
@@ -82,7 +110,7 @@ impl Ec2 {
 /// Refuses a truncated response. The SDK's parser takes the end of the input for the end of a list, so that the
 /// instances in the missing part would count as gone.
 #[derive(Debug)]
-struct RefuseTruncated;
+struct RefuseTruncated(Operation);
 
 impl Intercept for RefuseTruncated {
     fn name(&self) -> &'static str {
@@ -96,18 +124,25 @@ impl Intercept for RefuseTruncated {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        let ended = response.body().bytes().is_some_and(|body| body.trim_ascii_end().ends_with(END));
+        let end = format!("</{}Response>", self.0);
+        let ended = response.body().bytes().is_some_and(|body| body.trim_ascii_end().ends_with(end.as_bytes()));
         if response.status().is_success() && !ended { Err("the response is truncated".into()) } else { Ok(()) }
     }
 }
 
+/// Converts a network interface to its id and public address.
+fn interface(wire: &wire::NetworkInterface) -> Option<(Shared, Option<Shared>)> {
+    let public = wire.association().and_then(|association| association.public_ip()).filter(|ip| !ip.is_empty());
+    Some((wire.network_interface_id()?.into(), public.map(Shared::from)))
+}
+
 /// Converts an instance. Containers are reached at its IPv4 address, or at IPv6 in an IPv6-only subnet.
-fn instance(wire: wire::Instance, details: Details) -> Option<(InstanceId, Option<Instance>)> {
+fn instance(wire: wire::Instance, meta_labels: MetaLabels) -> Option<(InstanceId, Option<Instance>)> {
     let id: Shared = wire.instance_id?.as_str().into();
     let ipv4: Option<IpAddr> = wire.private_ip_address.as_deref().and_then(|text| text.parse().ok());
     let address = ipv4.or_else(|| wire.ipv6_address.as_deref()?.parse().ok());
     let tags = wire.tags.iter().flatten();
-    let details = (details == Details::Kept).then(|| {
+    let details = (meta_labels != MetaLabels::Off).then(|| {
         Arc::new(InstanceDetails {
             instance_id: id.clone(),
             instance_type: wire.instance_type.as_ref().map(|kind| kind.as_str().into()),

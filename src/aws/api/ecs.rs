@@ -10,14 +10,17 @@ use super::call::Caller;
 use super::convert;
 use super::errors;
 use super::pages::{Page, all_pages, each_page};
-use crate::config::{AwsConfig, Details};
+use crate::config::{AwsConfig, MetaLabels};
 use crate::inventory::{
-    ClusterRef, ContainerInstance, ContainerInstanceArn, Failure, Fetched, Operation, Shared, Strings, Task, TaskArn,
-    TaskDefinition, TaskDefinitionArn,
+    ClusterRef, ContainerInstance, ContainerInstanceArn, Failure, Fetched, Operation, ServiceDetails, Shared, Strings,
+    Tags, Task, TaskArn, TaskDefinition, TaskDefinitionArn,
 };
 
-/// DescribeTasks and DescribeContainerInstances take up to 100 ids, and never an empty list.
+/// DescribeTasks, DescribeContainerInstances and DescribeClusters take up to 100 ids, and never an empty list.
 pub(in crate::aws) const BATCH: usize = 100;
+
+/// DescribeServices takes up to 10 services of one cluster.
+pub(in crate::aws) const SERVICE_BATCH: usize = 10;
 
 /// The message for a task definition that does not exist, or no longer.
 const UNKNOWN_DEFINITION: &str = "Unable to describe task definition";
@@ -27,7 +30,7 @@ const UNKNOWN_DEFINITION: &str = "Unable to describe task definition";
 pub(in crate::aws) struct Ecs {
     client: Client,
     caller: Caller,
-    details: Details,
+    meta_labels: MetaLabels,
     /// The environment variables of containers to keep.
     variables: Arc<[String]>,
     /// The attribute of container instances to keep.
@@ -39,13 +42,16 @@ pub(in crate::aws) struct Ecs {
 /// What a DescribeTasks response says of each task that it lists.
 pub(in crate::aws) type DescribedTasks = HashMap<TaskArn, Result<Fetched<Arc<Task>>, Failure>>;
 
+/// What a response says of each service or cluster that was asked for: `None` if ECS does not know it.
+pub(in crate::aws) type Details<K, T> = HashMap<K, Result<Option<T>, Failure>>;
+
 impl Ecs {
     /// Returns a client that keeps what the configuration asks for.
     pub(in crate::aws) fn new(client: Client, caller: Caller, config: &AwsConfig) -> Self {
         Self {
             client,
             caller,
-            details: config.details,
+            meta_labels: config.meta_labels,
             variables: config.variables.as_slice().into(),
             host_attribute: config.host_attribute.as_deref().map(Shared::from),
             strings: Arc::default(),
@@ -100,12 +106,12 @@ impl Ecs {
     ) -> Result<DescribedTasks, Failure> {
         const OPERATION: Operation = Operation::DescribeTasks;
         let ids = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
-        let include = (self.details == Details::Kept).then(|| vec![wire::TaskField::Tags]);
+        let include = (self.meta_labels != MetaLabels::Off).then(|| vec![wire::TaskField::Tags]);
         let request = self.client.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(ids)).set_include(include);
         let send = |attempts| request.customize().interceptor(attempts).send();
         let response = self.caller.call(OPERATION, Some(cluster), send).await?;
         let mut tasks = self.convert_tasks(response.tasks.unwrap_or_default());
-        for (arn, absent) in absences(OPERATION, cluster, response.failures.unwrap_or_default()) {
+        for (arn, absent) in absences(OPERATION, Some(cluster), response.failures.unwrap_or_default()) {
             tasks.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
         }
         Ok(tasks)
@@ -113,7 +119,7 @@ impl Ecs {
 
     fn convert_tasks(&self, wire: Vec<wire::Task>) -> DescribedTasks {
         let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
-        let tasks = wire.into_iter().filter_map(|wire| convert::task(wire, self.details, &mut strings));
+        let tasks = wire.into_iter().filter_map(|wire| convert::task(wire, self.meta_labels, &mut strings));
         tasks.map(|task| (task.arn.clone(), Ok(Fetched::Known(Arc::new(task))))).collect()
     }
 
@@ -155,7 +161,7 @@ impl Ecs {
             Some((wire.container_instance_arn?.as_str().into(), Ok(instance)))
         });
         let mut instances: HashMap<_, _> = known.collect();
-        for (arn, absent) in absences(OPERATION, cluster, response.failures.unwrap_or_default()) {
+        for (arn, absent) in absences(OPERATION, Some(cluster), response.failures.unwrap_or_default()) {
             instances.entry(arn.as_str().into()).or_insert(absent.map(|()| Fetched::Gone(())));
         }
         for arn in arns {
@@ -166,6 +172,65 @@ impl Ecs {
     }
 }
 
+impl Ecs {
+    /// Describes up to [`SERVICE_BATCH`] services of a cluster, by name, with their tags.
+    pub(in crate::aws) async fn describe_services(
+        &self,
+        cluster: &ClusterRef,
+        names: &[Shared],
+    ) -> Result<Details<Shared, Arc<ServiceDetails>>, Failure> {
+        const OPERATION: Operation = Operation::DescribeServices;
+        let ids = names.iter().map(|name| name.to_string()).collect();
+        let request = self.client.describe_services().cluster(cluster.as_str()).set_services(Some(ids));
+        let request = request.include(wire::ServiceField::Tags).customize();
+        let send = |attempts| request.interceptor(attempts).send();
+        let response = self.caller.call(OPERATION, Some(cluster), send).await?;
+        let services = response.services.unwrap_or_default();
+        let mut known: HashMap<&str, _> =
+            services.iter().filter_map(|wire| Some((wire.service_name()?, convert::service(wire)))).collect();
+        let absent = absences(OPERATION, Some(cluster), response.failures.unwrap_or_default());
+        // The long form of a service's ARN has the cluster before the name, the short form does not.
+        let mut absent: HashMap<String, _> =
+            absent.map(|(arn, why)| (arn.rsplit('/').next().unwrap_or(&arn).to_owned(), why)).collect();
+        let described = names.iter().map(|name| {
+            let described = match (known.remove(&**name), absent.remove(&**name)) {
+                (Some(service), _) => Ok(Some(Arc::new(service))),
+                (None, Some(absent)) => absent.map(|()| None),
+                (None, None) => Err(errors::not_in_response(OPERATION, Some(cluster))),
+            };
+            (name.clone(), described)
+        });
+        Ok(described.collect())
+    }
+
+    /// Describes the tags of up to [`BATCH`] clusters.
+    pub(in crate::aws) async fn describe_clusters(
+        &self,
+        clusters: &[ClusterRef],
+    ) -> Result<Details<ClusterRef, Tags>, Failure> {
+        const OPERATION: Operation = Operation::DescribeClusters;
+        let ids = clusters.iter().map(|cluster| cluster.as_str().to_owned()).collect();
+        let request = self.client.describe_clusters().set_clusters(Some(ids)).include(wire::ClusterField::Tags);
+        let send = |attempts| request.customize().interceptor(attempts).send();
+        let response = self.caller.call(OPERATION, None, send).await?;
+        let known: HashMap<String, Tags> = (response.clusters.unwrap_or_default().into_iter())
+            .filter_map(|wire| Some((wire.cluster_arn?, convert::tags(&wire.tags.unwrap_or_default()).into())))
+            .collect();
+        let absent: HashMap<_, _> = absences(OPERATION, None, response.failures.unwrap_or_default()).collect();
+        let described = clusters.iter().map(|cluster| {
+            let tags = known.iter().find(|(arn, _)| cluster.matches(arn)).map(|(_, tags)| tags.clone());
+            let why = absent.iter().find(|(arn, _)| cluster.matches(arn)).map(|(_, why)| why.clone());
+            let described = match (tags, why) {
+                (Some(tags), _) => Ok(Some(tags)),
+                (None, Some(absent)) => absent.map(|()| None),
+                (None, None) => Err(errors::not_in_response(OPERATION, None)),
+            };
+            (cluster.clone(), described)
+        });
+        Ok(described.collect())
+    }
+}
+
 fn no_list(operation: Operation, cluster: Option<&ClusterRef>) -> Failure {
     errors::invalid_response(operation, cluster, "the response has no list")
 }
@@ -173,7 +238,7 @@ fn no_list(operation: Operation, cluster: Option<&ClusterRef>) -> Failure {
 /// Converts the `failures` of a describe call: reason MISSING means gone, any other is a failure.
 fn absences<'a>(
     operation: Operation,
-    cluster: &'a ClusterRef,
+    cluster: Option<&'a ClusterRef>,
     failures: Vec<wire::Failure>,
 ) -> impl Iterator<Item = (String, Result<(), Failure>)> + 'a {
     failures.into_iter().filter_map(move |wire| {
@@ -182,7 +247,7 @@ fn absences<'a>(
             Ok(())
         } else {
             let detail = wire.detail.unwrap_or_else(|| "listed among the response's failures".into());
-            Err(Failure { code: reason, ..errors::invalid_response(operation, Some(cluster), &detail) })
+            Err(Failure { code: reason, ..errors::invalid_response(operation, cluster, &detail) })
         };
         Some((wire.arn?, absent))
     })

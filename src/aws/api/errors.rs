@@ -1,6 +1,7 @@
 //! Converts the SDK's errors to failures: one line that an operator can act on.
 
 use std::error::Error;
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::config::http::HttpResponse;
@@ -140,6 +141,12 @@ pub(in crate::aws) fn invalid_response(operation: Operation, cluster: Option<&Cl
         calls: 1,
         transient: false,
     }
+}
+
+/// Returns the failure for a call that a refresh no longer waits for.
+pub(in crate::aws) fn too_late(operation: Operation, cluster: Option<&ClusterRef>, waited: Duration) -> Failure {
+    let message = format!("no response within {} s, after which targets do not wait for it", waited.as_secs());
+    Failure { code: TIMEOUT.into(), transient: true, ..invalid_response(operation, cluster, &message) }
 }
 
 /// Returns the failure for a call that was not made because the calls before it failed.

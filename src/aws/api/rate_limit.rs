@@ -25,18 +25,22 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The buckets. Operations share them as in AWS.
 pub(in crate::aws) struct RateLimits {
     clusters: Bucket,
+    services: Bucket,
     tasks: Bucket,
     definitions: Bucket,
     instances: Bucket,
+    interfaces: Bucket,
 }
 
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
             clusters: Bucket::new(40),
+            services: Bucket::new(80),
             tasks: Bucket::new(80),
             definitions: Bucket::new(45),
             instances: Bucket::new(80),
+            interfaces: Bucket::new(80),
         }
     }
 }
@@ -50,10 +54,12 @@ impl RateLimits {
     /// Returns the bucket that an operation draws from.
     pub(super) fn bucket(&self, operation: Operation) -> &Bucket {
         match operation {
-            Operation::ListClusters | Operation::AssumeRole => &self.clusters,
+            Operation::ListClusters | Operation::DescribeClusters | Operation::AssumeRole => &self.clusters,
+            Operation::DescribeServices => &self.services,
             Operation::ListTasks | Operation::DescribeTasks | Operation::DescribeContainerInstances => &self.tasks,
             Operation::DescribeTaskDefinition => &self.definitions,
             Operation::DescribeInstances => &self.instances,
+            Operation::DescribeNetworkInterfaces => &self.interfaces,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Aws, wanted_definition};
+use super::{Aws, those, wanted_definition};
 use crate::aws::state::isolate::isolate;
 use crate::inventory::{ClusterRef, Failure, Fetched, ListedTask, Operation, Snapshot, Task, TaskArn};
 
@@ -48,13 +48,22 @@ impl Aws {
         let described = self.definitions.describe(receive).await;
         let definitions = self.definitions.learn(described, wanted, &mut snapshot.failures);
         snapshot.definitions.extend(definitions);
-        let on_instances = |task: &&Arc<Task>| match snapshot.definitions.get(&task.definition) {
-            Some(Fetched::Known(definition)) => (self.needs_instance)(task, definition),
-            _ => false,
-        };
-        let on_instances: Vec<_> = tasks.iter().filter(on_instances).map(|task| (cluster, &**task)).collect();
+        let tasks: Vec<_> = tasks.iter().map(|task| (cluster, &**task)).collect();
+        let on_instances = those(&tasks, &snapshot.definitions, &self.needs_instance);
         let hosts = self.hosts.resolve(&on_instances, &mut snapshot.failures).await;
         snapshot.hosts.extend(hosts);
+        self.learn_details(snapshot, cluster, &tasks).await;
+    }
+
+    /// Adds what only meta labels need of the tasks that have targets.
+    async fn learn_details(&mut self, snapshot: &mut Snapshot, cluster: &ClusterRef, tasks: &[(&ClusterRef, &Task)]) {
+        let Some(details) = &mut self.details else { return };
+        let with_targets = those(tasks, &snapshot.definitions, &self.has_target);
+        snapshot.failures.absorb(details.learn_new(&with_targets).await);
+        let scanned = snapshot.clusters.iter_mut().find(|scanned| scanned.cluster == *cluster);
+        if let (Some(scanned), Some(known)) = (scanned, details.known(&with_targets).remove(cluster)) {
+            scanned.details.get_or_insert_default().extend(known);
+        }
     }
 }
 

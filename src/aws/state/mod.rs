@@ -3,6 +3,7 @@
 pub(super) mod cache_file;
 pub(super) mod clocks;
 pub(super) mod definitions;
+pub(super) mod details;
 pub(super) mod hosts;
 pub(super) mod isolate;
 pub(super) mod scan;

@@ -108,9 +108,11 @@ fn refresh_of(scope: Scope, scanned: &[(&str, bool)], targets: Arc<Vec<TargetGro
 fn published(refreshes: Vec<Refresh>, outstanding: usize) -> Arc<Publication> {
     let mut targets: Vec<_> = refreshes.iter().flat_map(|refresh| refresh.targets.iter().cloned()).collect();
     targets.sort();
+    let refreshes: Vec<_> = refreshes.into_iter().map(Arc::new).collect();
     Arc::new(Publication {
         targets: Arc::new(targets),
-        refreshes: refreshes.into_iter().map(Arc::new).collect(),
+        new: refreshes.clone(),
+        refreshes,
         outstanding,
         added: 0,
         removed: 0,
@@ -290,7 +292,7 @@ fn refreshed(world: &[InWorld], by_name: bool, account_known: bool) -> Arc<Publi
             .map(|cluster| {
                 let tasks = cluster.running.iter().filter(|_| cluster.learned == Learned::Everything);
                 let tasks = tasks.enumerate().map(|(n, running)| running.listed(n)).collect();
-                ClusterTasks { cluster: asked(&cluster.arn).as_str().into(), tasks: Ok(tasks) }
+                ClusterTasks { cluster: asked(&cluster.arn).as_str().into(), tasks: Ok(tasks), details: None }
             })
             .collect();
         refresh.snapshot = Arc::new(snapshot);

@@ -35,8 +35,8 @@ class Account:
 
     # Resources
 
-    def cluster(self, name):
-        return self.ecs.create_cluster(clusterName=name)["cluster"]["clusterArn"]
+    def cluster(self, name, **more):
+        return self.ecs.create_cluster(clusterName=name, **more)["cluster"]["clusterArn"]
 
     @cached_property
     def subnet(self):
@@ -80,6 +80,13 @@ class Account:
     def stop(self, cluster, task):
         self.ecs.stop_task(cluster=cluster, task=task)
 
+    def publish(self, cluster, task):
+        """Gives the network interface of a task a public address."""
+        [interface] = self.described(cluster, task)["attachments"]
+        details = {item["name"]: item["value"] for item in interface["details"]}
+        address = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
+        self.ec2.associate_address(AllocationId=address, NetworkInterfaceId=details["networkInterfaceId"])
+
     # Permissions
 
     def user_with(self, *actions, name="sidecar"):
@@ -115,7 +122,7 @@ class Account:
     # Expected content of the file
 
     def address(self, cluster, task):
-        described = self._describe(cluster, task)
+        described = self.described(cluster, task)
         if "containerInstanceArn" not in described:
             [interface] = described["attachments"]
             return {item["name"]: item["value"] for item in interface["details"]}["privateIPv4Address"]
@@ -127,7 +134,7 @@ class Account:
 
     def target_group(self, cluster, task, target):
         """Returns the expected target group of a task, with all labels taken from boto3's responses."""
-        described = self._describe(cluster, task)
+        described = self.described(cluster, task)
         [container] = described["containers"]
         definition = self.ecs.describe_task_definition(taskDefinition=described["taskDefinitionArn"])["taskDefinition"]
         [defined] = definition["containerDefinitions"]
@@ -147,8 +154,8 @@ class Account:
         }
         return {"targets": [target], "labels": {name: text for name, text in labels.items() if text is not None}}
 
-    def _describe(self, cluster, task):
-        [described] = self.ecs.describe_tasks(cluster=cluster, tasks=[task])["tasks"]
+    def described(self, cluster, task):
+        [described] = self.ecs.describe_tasks(cluster=cluster, tasks=[task], include=["TAGS"])["tasks"]
         return described
 
 

@@ -67,6 +67,11 @@ class Prometheus(Process):
         """Returns the labels of every target before relabelling, exactly as discovered."""
         return [target["discoveredLabels"] for target in self._get("targets?state=active")["activeTargets"]]
 
+    def relabelled(self):
+        """Returns the labels of every target after relabelling, by job."""
+        active = self._get("targets?state=active")["activeTargets"]
+        return {target["labels"]["job"]: target["labels"] for target in active}
+
     def metric_types(self):
         """Returns the types of the scraped metrics by name."""
         return {each["metric"]: each["type"] for each in self._get("targets/metadata")}

@@ -10,7 +10,7 @@ use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
 use crate::harness::{Metrics, Scene, Server, of_cluster, run_concurrently, wait_until};
 
 /// Every metric with its type in the Prometheus text format, where `# TYPE` lines keep the suffix `_total`.
-const METRICS: [(&str, &str); 20] = [
+const METRICS: [(&str, &str); 22] = [
     ("ecs_discovery_aws_request_duration_seconds", "histogram"),
     ("ecs_discovery_aws_requests_total", "counter"),
     ("ecs_discovery_aws_throttles_total", "counter"),
@@ -24,8 +24,10 @@ const METRICS: [(&str, &str); 20] = [
     ("ecs_discovery_oldest_kept_target_seconds", "gauge"),
     ("ecs_discovery_refresh_duration_seconds", "histogram"),
     ("ecs_discovery_refresh_failures_total", "counter"),
+    ("ecs_discovery_refresh_interval_seconds", "gauge"),
     ("ecs_discovery_refreshes_total", "counter"),
     ("ecs_discovery_targets", "gauge"),
+    ("ecs_discovery_updates_total", "counter"),
     ("process_cpu_seconds_total", "counter"),
     ("process_open_fds", "gauge"),
     ("process_resident_memory_bytes", "gauge"),
@@ -87,9 +89,10 @@ fn every_series_exists_before_the_first_refresh_ends() {
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Hang));
     let server = scene.serve();
     let metrics = server.metrics();
-    // Metrics per cluster appear with the first cluster.
-    let per_cluster = ["ecs_discovery_targets", "ecs_discovery_cluster_stale_seconds"];
-    let expected = METRICS.into_iter().filter(|(name, _)| !per_cluster.contains(name));
+    // Metrics of clusters and scopes appear with the first refresh.
+    let later =
+        ["ecs_discovery_targets", "ecs_discovery_cluster_stale_seconds", "ecs_discovery_refresh_interval_seconds"];
+    let expected = METRICS.into_iter().filter(|(name, _)| !later.contains(name));
     assert_eq!(types(&metrics.0), expected.collect());
     let there: BTreeSet<&str> = metrics.series("").into_iter().collect();
     let per_operation = OPERATIONS.iter().flat_map(|(service, operation)| {
@@ -114,6 +117,7 @@ fn every_series_exists_before_the_first_refresh_ends() {
     let wanted = per_operation
         .chain(labelled("refresh_failures_total", "stage", &stages))
         .chain(labelled("containers_skipped", "reason", &ecs_discovery::targets::SkipReason::CODES))
+        .chain(labelled("updates_total", "cause", &["watch", "event"]))
         .chain(labelled("file_writes_total", "result", &["replaced", "unchanged", "failed", "not_overwritten"]))
         .chain(labelled("cache_entries", "cache", &["tasks", "task_definitions", "container_instances", "instances"]))
         .chain(["refreshes_total", "refresh_duration_seconds_count", "last_refresh_timestamp_seconds"].map(Into::into))

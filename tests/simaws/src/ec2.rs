@@ -1,4 +1,4 @@
-//! EC2: form parameters over POST, XML responses. Only DescribeInstances.
+//! EC2: form parameters over POST, XML responses. DescribeInstances and DescribeNetworkInterfaces.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,25 @@ const MIN_RESULTS: usize = 5;
 
 /// Responds to an EC2 call.
 pub(crate) fn respond(call: &mut Call<'_>) -> Result<String, ApiError> {
-    if call.request.action() != "DescribeInstances" || call.request.text("Version") != Some(VERSION) {
-        return Err(ApiError::misuse("InvalidAction", "The action is not valid for this web service."));
+    match call.request.action() {
+        _ if call.request.text("Version") != Some(VERSION) => Err(invalid_action()),
+        "DescribeInstances" => instances(call),
+        "DescribeNetworkInterfaces" => interfaces(call),
+        _ => Err(invalid_action()),
     }
+}
+
+fn invalid_action() -> ApiError {
+    ApiError::misuse("InvalidAction", "The action is not valid for this web service.")
+}
+
+fn instances(call: &mut Call<'_>) -> Result<String, ApiError> {
     record_foreign_ids(call);
     let page = match instance_ids(call).as_slice() {
-        [] => filtered(call)?,
+        [] => {
+            let all = call.world.instances.iter();
+            filtered(call, "instance-id", all.map(|one| (one.instance_id.as_str(), one.managed)))?
+        }
         ids => Page { items: by_id(call, ids)?, next: None },
     };
     let world = call.world;
@@ -31,6 +44,25 @@ pub(crate) fn respond(call: &mut Call<'_>) -> Result<String, ApiError> {
     let reservations = Element::new("reservationSet").children(shown.map(|instance| reservation(world, instance)));
     let response = Element::in_namespace("DescribeInstancesResponse", NAMESPACE).text("requestId", call.request_id);
     Ok(response.child(reservations).maybe("nextToken", page.next.as_deref()).document())
+}
+
+/// Responds to DescribeNetworkInterfaces. The client must filter: a single unknown id in NetworkInterfaceId would make
+/// the whole call fail.
+fn interfaces(call: &mut Call<'_>) -> Result<String, ApiError> {
+    let world = call.world;
+    let all = world.network_interfaces.iter();
+    let page = filtered(call, "network-interface-id", all.map(|one| (one.network_interface_id.as_str(), one.managed)))?;
+    let on_page: BTreeSet<&String> = page.items.iter().collect();
+    let shown = world.network_interfaces.iter().filter(|one| on_page.contains(&one.network_interface_id));
+    let items = shown.map(|one| {
+        let association = one.public_ip.as_deref().map(|ip| Element::new("association").text("publicIp", ip));
+        let item = Element::new("item").text("networkInterfaceId", &one.network_interface_id);
+        item.children(association).child(Element::new("tagSet"))
+    });
+    let set = Element::new("networkInterfaceSet").children(items);
+    let response =
+        Element::in_namespace("DescribeNetworkInterfacesResponse", NAMESPACE).text("requestId", call.request_id);
+    Ok(response.child(set).maybe("nextToken", page.next.as_deref()).document())
 }
 
 fn instance_ids<'a>(call: &Call<'a>) -> Vec<&'a str> {
@@ -62,19 +94,24 @@ fn by_id(call: &Call<'_>, ids: &[&str]) -> Result<Vec<String>, ApiError> {
             return Err(ApiError::new(400, "InvalidInstanceID.NotFound", &message));
         }
     }
-    let matching = filter(call)?;
+    let matching = filter(call, "instance-id")?;
     Ok(ids.iter().filter(|id| matching.allows(id)).map(|id| (*id).to_owned()).collect())
 }
 
-fn filtered(call: &mut Call<'_>) -> Result<Page, ApiError> {
+/// Returns a page of those ids that the filter of this name allows; managed resources are hidden unless asked for.
+fn filtered<'a>(
+    call: &mut Call<'_>,
+    filter_name: &str,
+    all: impl Iterator<Item = (&'a str, bool)>,
+) -> Result<Page, ApiError> {
     let size = page_size(call)?;
-    let filter = filter(call)?;
+    let filter = filter(call, filter_name)?;
     let include_managed = call.request.text("IncludeManagedResources") == Some("true");
     let list = || {
-        let visible = call.world.instances.iter().filter(|instance| include_managed || !instance.managed);
-        visible.map(|instance| &instance.instance_id).filter(|id| filter.allows(id)).cloned().collect()
+        let visible = all.filter(|(_, managed)| include_managed || !managed).map(|(id, _)| id);
+        visible.filter(|id| filter.allows(id)).map(str::to_owned).collect()
     };
-    let listing = format!("{} instances {include_managed} {:?}", call.scope, filter.ids);
+    let listing = format!("{} {filter_name} {include_managed} {:?}", call.scope, filter.ids);
     let token = call.request.text("NextToken");
     let wanted = Wanted { listing: &listing, token, size: call.page_size(size), fault: call.page_fault };
     let page = call.tokens.page(wanted, list);
@@ -91,7 +128,7 @@ fn page_size(call: &Call<'_>) -> Result<usize, ApiError> {
     })
 }
 
-/// The instance-id filter. Without ids it allows every instance.
+/// A filter by id. Without ids it allows everything.
 struct Filter<'a> {
     ids: Option<BTreeSet<&'a str>>,
 }
@@ -102,7 +139,7 @@ impl Filter<'_> {
     }
 }
 
-fn filter<'a>(call: &Call<'a>) -> Result<Filter<'a>, ApiError> {
+fn filter<'a>(call: &Call<'a>, allowed: &str) -> Result<Filter<'a>, ApiError> {
     let mut found = Filter { ids: None };
     for (number, parts) in call.request.numbered("Filter.") {
         let name = parts.get("Name").copied().unwrap_or_default();
@@ -112,7 +149,7 @@ fn filter<'a>(call: &Call<'a>) -> Result<Filter<'a>, ApiError> {
             .into_values()
             .filter_map(|one| one.get("").copied())
             .collect();
-        if name != "instance-id" || found.ids.is_some() || values.is_empty() {
+        if name != allowed || found.ids.is_some() || values.is_empty() {
             let message = format!("The filter '{name}' is invalid");
             return Err(ApiError::misuse("InvalidParameterValue", &message));
         }

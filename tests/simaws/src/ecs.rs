@@ -13,6 +13,9 @@ use crate::world::Cluster;
 /// The maximum number of ids in a describe call and of results in a page (API reference of each operation).
 const LIMIT: usize = 100;
 
+/// The maximum number of services in a DescribeServices call.
+const SERVICE_LIMIT: usize = 10;
+
 /// Responds to an ECS call.
 pub(crate) fn respond(call: &mut Call<'_>) -> Result<Value, ApiError> {
     if !call.request.body.is_object() {
@@ -22,6 +25,8 @@ pub(crate) fn respond(call: &mut Call<'_>) -> Result<Value, ApiError> {
         "ListClusters" => list::clusters(call),
         "ListTasks" => list::tasks(call),
         "DescribeTasks" => describe::tasks(call),
+        "DescribeServices" => describe::services(call),
+        "DescribeClusters" => describe::clusters(call),
         "DescribeContainerInstances" => describe::container_instances(call),
         "DescribeTaskDefinition" => describe::task_definition(call),
         _ => Err(ApiError::misuse("UnknownOperationException", "")),

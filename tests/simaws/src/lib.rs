@@ -47,5 +47,6 @@ pub use faults::{Fault, FaultKind};
 pub use options::Options;
 pub use server::SimAws;
 pub use world::{
-    Cluster, Container, ContainerDefinition, ContainerInstance, Describe, Instance, Task, TaskDefinition, World,
+    Cluster, Container, ContainerDefinition, ContainerInstance, Describe, Instance, NetworkInterface, Service, Task,
+    TaskDefinition, World,
 };

@@ -40,8 +40,11 @@ pub(crate) struct Quotas {
     cluster_resources: Bucket,
     task_definitions: Bucket,
     clusters: Bucket,
+    services: Bucket,
     instances_by_filter_or_page: Bucket,
     instances_with_neither: Bucket,
+    interfaces_by_filter_or_page: Bucket,
+    interfaces_with_neither: Bucket,
 }
 
 impl Quotas {
@@ -51,8 +54,11 @@ impl Quotas {
             cluster_resources: Bucket::full(100, 20, now),
             task_definitions: Bucket::full(50, 20, now),
             clusters: Bucket::full(50, 20, now),
+            services: Bucket::full(100, 20, now),
             instances_by_filter_or_page: Bucket::full(100, 20, now),
             instances_with_neither: Bucket::full(50, 10, now),
+            interfaces_by_filter_or_page: Bucket::full(100, 20, now),
+            interfaces_with_neither: Bucket::full(50, 10, now),
         }
     }
 
@@ -61,9 +67,12 @@ impl Quotas {
         let bucket = match request.operation.as_str() {
             "ecs:ListTasks" | "ecs:DescribeTasks" | "ecs:DescribeContainerInstances" => &mut self.cluster_resources,
             "ecs:DescribeTaskDefinition" => &mut self.task_definitions,
-            "ecs:ListClusters" => &mut self.clusters,
+            "ecs:ListClusters" | "ecs:DescribeClusters" => &mut self.clusters,
+            "ecs:ListServices" | "ecs:DescribeServices" => &mut self.services,
             "ec2:DescribeInstances" if filters_or_pages(request) => &mut self.instances_by_filter_or_page,
             "ec2:DescribeInstances" => &mut self.instances_with_neither,
+            "ec2:DescribeNetworkInterfaces" if filters_or_pages(request) => &mut self.interfaces_by_filter_or_page,
+            "ec2:DescribeNetworkInterfaces" => &mut self.interfaces_with_neither,
             _ => return true,
         };
         bucket.take(now)
@@ -104,6 +113,17 @@ mod tests {
         let by_filter = Request::form("Action=DescribeInstances&Filter.1.Name=instance-id");
         assert_eq!(granted(&mut quotas, &by_id, start), 50);
         assert_eq!(granted(&mut quotas, &by_filter, start), 100);
+        let interfaces = Request::form("Action=DescribeNetworkInterfaces&Filter.1.Name=network-interface-id");
+        assert_eq!(granted(&mut quotas, &interfaces, start), 100);
         assert_eq!(granted(&mut quotas, &Request::form("Action=AssumeRole"), start), 1000);
+    }
+
+    #[test]
+    fn services_have_a_bucket_and_clusters_share_one() {
+        let start = Instant::now();
+        let mut quotas = Quotas::full(start);
+        assert_eq!(granted(&mut quotas, &Request::ecs("DescribeServices", "{}"), start), 100);
+        assert_eq!(granted(&mut quotas, &Request::ecs("DescribeClusters", "{}"), start), 50);
+        assert_eq!(granted(&mut quotas, &Request::ecs("ListClusters", "{}"), start), 0);
     }
 }

@@ -9,8 +9,8 @@ mod instance;
 mod task;
 mod task_definition;
 
-pub use cluster::{Cluster, ContainerInstance};
-pub use instance::Instance;
+pub use cluster::{Cluster, ContainerInstance, Service};
+pub use instance::{Instance, NetworkInterface};
 pub use task::{Container, Describe, Task};
 pub use task_definition::{ContainerDefinition, TaskDefinition};
 
@@ -42,6 +42,9 @@ pub struct World {
     /// The contents of other accounts and regions, which have no others themselves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<World>,
+    /// The network interfaces of tasks, as far as EC2 is to know them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network_interfaces: Vec<NetworkInterface>,
 }
 
 impl Default for World {
@@ -53,6 +56,7 @@ impl Default for World {
             task_definitions: Vec::new(),
             instances: Vec::new(),
             others: Vec::new(),
+            network_interfaces: Vec::new(),
         }
     }
 }
@@ -125,6 +129,13 @@ impl World {
     #[must_use]
     pub fn with_instance(mut self, instance: Instance) -> Self {
         self.add_instance(instance);
+        self
+    }
+
+    /// Adds a network interface.
+    #[must_use]
+    pub fn with_network_interface(mut self, interface: NetworkInterface) -> Self {
+        self.network_interfaces.push(interface);
         self
     }
 

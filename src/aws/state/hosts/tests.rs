@@ -35,7 +35,7 @@ fn hosts(aws: &SimAws, attribute_ttl: Option<Duration>) -> Hosts {
         .credentials_provider(credentials)
         .endpoint_url(aws.url());
     let ecs = Ecs::new(aws_sdk_ecs::Client::from_conf(ecs.build()), caller.clone(), &config.aws);
-    let ec2 = Ec2::new(aws_sdk_ec2::Client::from_conf(ec2.build()), caller, config.aws.details);
+    let ec2 = Ec2::new(aws_sdk_ec2::Client::from_conf(ec2.build()), caller, config.aws.meta_labels);
     Hosts::new(ecs, ec2, BTreeMap::new(), attribute_ttl)
 }
 

@@ -1,17 +1,17 @@
-//! DescribeTasks, DescribeContainerInstances and DescribeTaskDefinition.
+//! The describe calls.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-use super::{LIMIT, cluster, invalid, wire};
+use super::{LIMIT, SERVICE_LIMIT, cluster, invalid, wire};
 use crate::response::ApiError;
 use crate::service::Call;
-use crate::world::{ContainerInstance, Describe, Task, TaskDefinition, last_segment};
+use crate::world::{Cluster, ContainerInstance, Describe, Service, Task, TaskDefinition, last_segment};
 
 pub(super) fn tasks(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (world, cluster) = (call.world, cluster(call)?);
-    let wanted = ids(call, "tasks", "Tasks")?;
+    let wanted = ids(call, "tasks", "Tasks", LIMIT)?;
     let with_tags = call.request.texts("include").contains(&"TAGS");
     let mut found = named(&wanted, &cluster.tasks, |task| task.id.as_str());
     let (mut described, mut failures) = (Vec::new(), Vec::new());
@@ -29,7 +29,7 @@ pub(super) fn tasks(call: &mut Call<'_>) -> Result<Value, ApiError> {
 
 pub(super) fn container_instances(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (world, cluster) = (call.world, cluster(call)?);
-    let wanted = ids(call, "containerInstances", "Container instances")?;
+    let wanted = ids(call, "containerInstances", "Container instances", LIMIT)?;
     let mut found = named(&wanted, &cluster.container_instances, |instance| instance.id.as_str());
     let (mut described, mut failures) = (Vec::new(), Vec::new());
     for id in wanted {
@@ -42,6 +42,42 @@ pub(super) fn container_instances(call: &mut Call<'_>) -> Result<Value, ApiError
         }
     }
     Ok(lists([("containerInstances", described), ("failures", failures)]))
+}
+
+pub(super) fn services(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let (world, cluster) = (call.world, cluster(call)?);
+    let wanted = ids(call, "services", "Services", SERVICE_LIMIT)?;
+    let with_tags = call.request.texts("include").contains(&"TAGS");
+    let mut found = named(&wanted, &cluster.services, |service| service.name.as_str());
+    let (mut described, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        let arn = world.service_arn(&cluster.name, last_segment(id));
+        let service: Option<&Service> = found.remove(last_segment(id)).filter(|_| is_named_by(&arn, id));
+        match service.map(|service| (service, service.describe)) {
+            Some((service, Describe::Found)) => described.push(wire::service(world, &cluster.name, service, with_tags)),
+            Some((_, Describe::Omitted)) => {}
+            Some((_, Describe::Missing)) | None => failures.push(missing(id, arn)),
+        }
+    }
+    Ok(lists([("services", described), ("failures", failures)]))
+}
+
+pub(super) fn clusters(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let world = call.world;
+    let wanted = ids(call, "clusters", "Clusters", LIMIT)?;
+    let with_tags = call.request.texts("include").contains(&"TAGS");
+    let mut found = named(&wanted, &world.clusters, |cluster| cluster.name.as_str());
+    let (mut described, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        let arn = world.cluster_arn(last_segment(id));
+        let cluster: Option<&Cluster> = found.remove(last_segment(id)).filter(|_| is_named_by(&arn, id));
+        match cluster.map(|cluster| (cluster, cluster.describe)) {
+            Some((cluster, Describe::Found)) => described.push(wire::cluster(world, cluster, with_tags)),
+            Some((_, Describe::Omitted)) => {}
+            Some((_, Describe::Missing)) | None => failures.push(missing(id, arn)),
+        }
+    }
+    Ok(lists([("clusters", described), ("failures", failures)]))
 }
 
 /// Fails with ClientException for an unknown revision and for a deleted one.
@@ -70,13 +106,13 @@ pub(super) fn task_definition(call: &mut Call<'_>) -> Result<Value, ApiError> {
 }
 
 /// Returns the ids in a list member, or the error of AWS for none or too many.
-fn ids<'a>(call: &Call<'a>, member: &str, subject: &str) -> Result<Vec<&'a str>, ApiError> {
+fn ids<'a>(call: &Call<'a>, member: &str, subject: &str, limit: usize) -> Result<Vec<&'a str>, ApiError> {
     let ids = call.request.texts(member);
     if ids.is_empty() {
         return Err(invalid(&format!("{subject} cannot be empty.")));
     }
-    if ids.len() > LIMIT {
-        return Err(invalid(&format!("{subject} cannot be more than {LIMIT}.")));
+    if ids.len() > limit {
+        return Err(invalid(&format!("{subject} cannot be more than {limit}.")));
     }
     Ok(ids)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::world::{Container, ContainerDefinition, ContainerInstance, Task, TaskDefinition, World};
+use crate::world::{Cluster, Container, ContainerDefinition, ContainerInstance, Service, Task, TaskDefinition, World};
 
 pub(super) fn task(world: &World, cluster: &str, task: &Task, with_tags: bool) -> Value {
     let containers = task.containers.iter().map(|one| container(world, cluster, task, one)).collect();
@@ -44,6 +44,26 @@ fn container(world: &World, cluster: &str, task: &Task, container: &Container) -
         "taskArn": world.task_arn(cluster, &task.id),
     });
     finished(members, &container.extra, &container.without)
+}
+
+pub(super) fn service(world: &World, cluster: &str, service: &Service, with_tags: bool) -> Value {
+    let members = json!({
+        "clusterArn": world.cluster_arn(cluster),
+        "serviceArn": world.service_arn(cluster, &service.name),
+        "serviceName": service.name,
+        "status": service.status,
+        "tags": if with_tags { service.tags.as_slice() } else { &[] },
+    });
+    finished(members, &service.extra, &service.without)
+}
+
+pub(super) fn cluster(world: &World, cluster: &Cluster, with_tags: bool) -> Value {
+    json!({
+        "clusterArn": world.cluster_arn(&cluster.name),
+        "clusterName": cluster.name,
+        "status": cluster.status,
+        "tags": if with_tags { cluster.tags.as_slice() } else { &[] },
+    })
 }
 
 pub(super) fn container_instance(arn: String, instance: &ContainerInstance) -> Value {

@@ -31,6 +31,11 @@ impl World {
         self.ecs_arn(&format!("cluster/{cluster}"))
     }
 
+    /// `arn:…:service/CLUSTER/NAME`
+    pub fn service_arn(&self, cluster: &str, name: &str) -> String {
+        self.ecs_arn(&format!("service/{cluster}/{name}"))
+    }
+
     /// `arn:…:task/CLUSTER/ID`
     pub fn task_arn(&self, cluster: &str, id: &str) -> String {
         self.ecs_arn(&format!("task/{cluster}/{id}"))

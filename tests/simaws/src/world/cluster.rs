@@ -25,6 +25,15 @@ pub struct Cluster {
     /// Its container instances.
     #[serde(default)]
     pub container_instances: Vec<ContainerInstance>,
+    /// Its services, as far as DescribeServices is to know them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
+    /// Tags in AWS's format (`key`, `value`), returned only on request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Value>,
+    /// How DescribeClusters treats it.
+    #[serde(default)]
+    pub describe: Describe,
 }
 
 impl Default for Cluster {
@@ -36,7 +45,29 @@ impl Default for Cluster {
 impl Cluster {
     /// Returns an active cluster without tasks.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), status: active(), tasks: Vec::new(), container_instances: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            status: active(),
+            tasks: Vec::new(),
+            container_instances: Vec::new(),
+            services: Vec::new(),
+            tags: Vec::new(),
+            describe: Describe::Found,
+        }
+    }
+
+    /// Adds a service.
+    #[must_use]
+    pub fn with_service(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: &str, value: &str) -> Self {
+        self.tags.push(json!({"key": key, "value": value}));
+        self
     }
 
     /// Adds a task.
@@ -84,6 +115,18 @@ impl Cluster {
             .unwrap_or_else(|| panic!("the simulated cluster {name:?} has no task {id:?}"))
     }
 
+    /// Returns the service of this name.
+    ///
+    /// # Panics
+    /// Panics if it does not exist, which is a mistake in the test.
+    pub fn service_mut(&mut self, name: &str) -> &mut Service {
+        let cluster = &self.name;
+        self.services
+            .iter_mut()
+            .find(|service| service.name == name)
+            .unwrap_or_else(|| panic!("the simulated cluster {cluster:?} has no service {name:?}"))
+    }
+
     /// Returns the container instance with this id.
     ///
     /// # Panics
@@ -94,6 +137,50 @@ impl Cluster {
             .iter_mut()
             .find(|instance| instance.id == id)
             .unwrap_or_else(|| panic!("the simulated cluster {name:?} has no container instance {id:?}"))
+    }
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The status, by default `ACTIVE`.
+    #[serde(default = "active")]
+    pub status: String,
+    /// Tags in AWS's format (`key`, `value`), returned only on request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Value>,
+    /// How DescribeServices treats it.
+    #[serde(default)]
+    pub describe: Describe,
+    /// Members to omit on the wire.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// Additional members on the wire. They override the ones above; null removes a member.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Service {
+    /// Returns an active service without tags.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: active(),
+            tags: Vec::new(),
+            describe: Describe::Found,
+            without: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: &str, value: &str) -> Self {
+        self.tags.push(json!({"key": key, "value": value}));
+        self
     }
 }
 

@@ -82,3 +82,24 @@ impl Instance {
         self
     }
 }
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkInterface {
+    /// Its id, `eni-…`.
+    pub network_interface_id: String,
+    /// The public address associated with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_ip: Option<String>,
+    /// Whether it belongs to a managed instance, which filtered calls omit unless asked for.
+    #[serde(default)]
+    pub managed: bool,
+}
+
+impl NetworkInterface {
+    /// Returns an interface with this public address.
+    pub fn new(id: &str, public_ip: Option<&str>) -> Self {
+        Self { network_interface_id: id.to_owned(), public_ip: public_ip.map(str::to_owned), managed: false }
+    }
+}

@@ -162,14 +162,20 @@ impl Task {
 
     /// Adds an attachment of type ElasticNetworkInterface.
     #[must_use]
-    pub fn eni(mut self, private_ip: &str) -> Self {
+    pub fn eni(self, private_ip: &str) -> Self {
+        self.eni_with_id("eni-0a", private_ip)
+    }
+
+    /// Adds an attachment of type ElasticNetworkInterface with this id.
+    #[must_use]
+    pub fn eni_with_id(mut self, id: &str, private_ip: &str) -> Self {
         self.attachments.push(json!({
             "id": format!("eni-of-{}", self.id),
             "type": "ElasticNetworkInterface",
             "status": "ATTACHED",
             "details": [
                 {"name": "subnetId", "value": "subnet-0a"},
-                {"name": "networkInterfaceId", "value": "eni-0a"},
+                {"name": "networkInterfaceId", "value": id},
                 {"name": "privateIPv4Address", "value": private_ip},
             ],
         }));

@@ -1,6 +1,6 @@
-//! EC2: DescribeInstances.
+//! EC2: DescribeInstances and DescribeNetworkInterfaces.
 
-use simaws::{Instance, Options, World};
+use simaws::{Instance, NetworkInterface, Options, World};
 
 use crate::client::{ec2, send};
 use crate::{start, world};
@@ -90,4 +90,28 @@ fn exceeded_limits_are_rejected_and_recorded() {
     assert_eq!(unknown.xml_error(), (400, "InvalidAction".to_owned()));
     assert!(unknown.body.contains("<Response><Errors><Error><Code>") && unknown.body.contains("<RequestID>"));
     assert_eq!(aws.calls().get("ec2:DescribeVpcs"), 1);
+}
+
+#[test]
+fn network_interfaces_are_found_by_filter() {
+    let world = world()
+        .with_network_interface(NetworkInterface::new("eni-1", Some("203.0.113.1")))
+        .with_network_interface(NetworkInterface::new("eni-2", None))
+        .with_network_interface(NetworkInterface { managed: true, ..NetworkInterface::new("eni-3", None) });
+    let aws = start(world);
+    let describe = |parameters: &str| {
+        let body = format!("Action=DescribeNetworkInterfaces&Version=2016-11-15{parameters}");
+        send(&aws, "POST /", &body)
+    };
+    let filter =
+        "&Filter.1.Name=network-interface-id&Filter.1.Value.1=eni-1&Filter.1.Value.2=eni-2&Filter.1.Value.3=eni-3";
+    let reply = describe(filter);
+    assert_eq!(reply.all("networkInterfaceId"), ["eni-1", "eni-2"], "managed ones are omitted");
+    assert_eq!(reply.all("publicIp"), ["203.0.113.1"]);
+    let reply = describe(&format!("{filter}&IncludeManagedResources=true"));
+    assert_eq!(reply.all("networkInterfaceId"), ["eni-1", "eni-2", "eni-3"]);
+    assert!(aws.unexpected().is_empty());
+    let values: String = (0..201).map(|n| format!("&Filter.1.Value.{}=eni-{n}", n + 1)).collect();
+    let reply = describe(&format!("&Filter.1.Name=network-interface-id{values}"));
+    assert_eq!(reply.xml_error(), (400, "FilterLimitExceeded".to_owned()));
 }

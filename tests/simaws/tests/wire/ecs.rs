@@ -1,7 +1,7 @@
 //! ECS: operations, limits, pages, quotas.
 
 use serde_json::{Value, json};
-use simaws::{Calls, Cluster, Describe, Options, Task, World};
+use simaws::{Calls, Cluster, Describe, Options, Service, Task, World};
 
 use crate::client::{ecs, listing, send, try_send};
 use crate::{start, world};
@@ -214,4 +214,51 @@ async fn server_runs_beside_a_single_threaded_runtime() {
     let aws = simaws::SimAws::start(world()).await.unwrap();
     assert_eq!(ecs(&aws, "ListClusters", json!({})).status, 200);
     assert_eq!(aws.url(), format!("http://{}", aws.address()));
+}
+
+#[test]
+fn services_are_described_ten_at_a_time() {
+    let aws = start(world());
+    aws.change(|world| {
+        let prod = world.cluster_mut("prod");
+        prod.services.push(Service::new("web").tag("team", "x"));
+        prod.services.push(Service { describe: Describe::Omitted, ..Service::new("quiet") });
+    });
+    let wanted = json!({"cluster": "prod", "services": ["web", "gone", "quiet"]});
+    let body = ecs(&aws, "DescribeServices", wanted).json();
+    let arn = format!("{ARN}:service/prod/web");
+    let cluster = format!("{ARN}:cluster/prod");
+    let web = json!({"clusterArn": cluster, "serviceArn": arn, "serviceName": "web", "status": "ACTIVE", "tags": []});
+    let failures = json!([{"arn": format!("{ARN}:service/prod/gone"), "reason": "MISSING"}]);
+    assert_eq!(body, json!({"services": [web], "failures": failures}));
+    let tagged = json!({"cluster": "prod", "services": [arn], "include": ["TAGS"]});
+    assert_eq!(
+        ecs(&aws, "DescribeServices", tagged).json()["services"][0]["tags"],
+        json!([{"key": "team", "value": "x"}])
+    );
+    assert!(aws.unexpected().is_empty());
+    for names in [vec![], (0..11).map(|n| format!("s{n}")).collect()] {
+        let reply = ecs(&aws, "DescribeServices", json!({"cluster": "prod", "services": names}));
+        assert_eq!(reply.error(), (400, "InvalidParameterException".to_owned()));
+    }
+    let nowhere = ecs(&aws, "DescribeServices", json!({"cluster": "nowhere", "services": ["web"]}));
+    assert_eq!(nowhere.error(), (400, "ClusterNotFoundException".to_owned()));
+}
+
+#[test]
+fn clusters_are_described_by_name_or_arn() {
+    let aws = start(world());
+    aws.change(|world| world.cluster_mut("prod").tags.push(json!({"key": "env", "value": "p"})));
+    let other = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod";
+    let wanted = json!({"clusters": ["prod", "none", other], "include": ["TAGS"]});
+    let body = ecs(&aws, "DescribeClusters", wanted).json();
+    assert_eq!(body["clusters"][0]["tags"], json!([{"key": "env", "value": "p"}]));
+    let missing = |arn: &str| json!({"arn": arn, "reason": "MISSING"});
+    assert_eq!(body["failures"], json!([missing(&format!("{ARN}:cluster/none")), missing(other)]));
+    let by_arn = ecs(&aws, "DescribeClusters", json!({"clusters": [format!("{ARN}:cluster/empty")]})).json();
+    assert_eq!((&by_arn["clusters"][0]["clusterName"], &by_arn["clusters"][0]["tags"]), (&json!("empty"), &json!([])));
+    assert!(aws.unexpected().is_empty());
+    let too_many: Vec<_> = (0..101).map(|n| format!("c{n}")).collect();
+    let reply = ecs(&aws, "DescribeClusters", json!({"clusters": too_many}));
+    assert_eq!(reply.error(), (400, "InvalidParameterException".to_owned()));
 }
