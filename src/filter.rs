@@ -28,7 +28,7 @@ pub struct TargetFilter {
 }
 
 impl TargetFilter {
-    /// Reads a filter from the parameters of a query, and ignores other parameters. Fails if there are too many values.
+    /// Returns the filter of a query's parameters, without other parameters. Fails if there are too many values.
     pub fn of<'a>(parameters: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, &'static str> {
         let mut filter = Self::default();
         let mut count = 0;
@@ -50,7 +50,9 @@ impl TargetFilter {
             if count > MOST_VALUES || value.len() > LONGEST_VALUE {
                 return Err("at most 200 values, of at most 512 bytes each\n");
             }
-            values.into_iter().for_each(|values| drop(values.get_or_insert_default().insert(value.to_string())));
+            if let Some(values) = values {
+                values.get_or_insert_default().insert(value.into_owned());
+            }
         }
         Ok(filter)
     }
@@ -60,11 +62,22 @@ impl TargetFilter {
         *self == Self::default()
     }
 
+    /// Returns the parameters, sorted.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let texts = [
+            ("region", &self.regions),
+            ("account", &self.accounts),
+            ("service", &self.services),
+            ("family", &self.families),
+        ];
+        let texts =
+            texts.into_iter().flat_map(|(name, values)| values.iter().flatten().map(move |value| (name, &**value)));
+        self.clusters.iter().flatten().map(|pattern| ("cluster", pattern.as_str())).chain(texts)
+    }
+
     /// Returns the size in memory.
     pub fn size(&self) -> usize {
-        let texts = [&self.regions, &self.accounts, &self.services, &self.families].into_iter().flatten().flatten();
-        let patterns = self.clusters.iter().flatten().map(|pattern| pattern.as_str().len());
-        patterns.chain(texts.map(String::len)).map(|bytes| bytes + VALUE_OVERHEAD).sum()
+        self.parameters().map(|(_, value)| value.len() + VALUE_OVERHEAD).sum()
     }
 
     /// Returns the selected targets.

@@ -148,22 +148,19 @@ impl Routes {
 
     async fn page(&self, query: Option<&str>, connection: &Arc<Connection>) -> Response<ResponseBody> {
         let status = self.app.status.get();
+        let filter = match filter(query) {
+            Ok(filter) => filter,
+            Err(why) => return text(StatusCode::BAD_REQUEST, why),
+        };
         let publication = status.publication.clone();
         let Some(number) = page::number(query, publication.as_deref()) else { return not_found("no such page\n") };
         let start = page::start(&status, &self.app.telemetry_path);
         let app = self.app.clone();
+        let key = Key::Page(status.publication_version, filter.clone(), number);
         let render = move |out: &mut dyn io::Write| {
-            out.write_all(page::rest(publication.as_deref(), &app.flags, number).as_bytes())
+            out.write_all(page::rest(publication.as_deref(), &app.flags, &filter, number).as_bytes())
         };
-        self.large(
-            &status,
-            Key::Page(status.publication_version, TargetFilter::default(), number),
-            HTML,
-            start,
-            connection,
-            render,
-        )
-        .await
+        self.large(&status, key, HTML, start, connection, render).await
     }
 
     /// Responds with a body that is rendered once for all who ask for it.

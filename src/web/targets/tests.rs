@@ -92,6 +92,7 @@ fn refresh_of(scope: Scope, scanned: &[(&str, bool)], targets: Arc<Vec<TargetGro
         failures: Failures::default(),
     };
     Refresh {
+        asked: scope.clone(),
         scope,
         cause: Cause::Interval,
         snapshot: Arc::new(snapshot),
@@ -140,6 +141,7 @@ fn ask_cluster(status: &SharedStatus, cluster: &str) -> Asked {
 #[test]
 fn empty_and_incomplete_clusters() {
     let status = SharedStatus::default();
+    status.restored(&targets(&[OURS, THEIRS]));
     status.published(publication(&[("prod", true), (THEIRS, true)], &[OURS, THEIRS]));
     assert_eq!(["prod", OURS, THEIRS].map(|cluster| ask_cluster(&status, cluster)), [const { Asked::Targets }; 3]);
     assert_eq!(ask_cluster(&status, OTHERS), Asked::NotFound);
