@@ -39,8 +39,9 @@ impl Telemetry {
 
     /// Records a publication.
     pub fn published(&self, publication: &Publication) {
-        report::report(publication, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
+        // Before the log, so that whoever reads of a failure finds it counted.
         self.metrics.published(publication);
+        report::report(publication, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Records a refresh that panicked.
