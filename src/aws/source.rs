@@ -4,6 +4,7 @@
 //! limited: see [`circuit_breaker`](super::api::circuit_breaker).
 
 mod look;
+mod progress;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::unbounded_channel;
 
+use self::progress::Progress;
 use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
@@ -138,7 +140,7 @@ impl Aws {
         }
     }
 
-    async fn take_snapshot(&mut self) -> Snapshot {
+    async fn take_snapshot(&mut self, report: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
         self.caller.start_refresh();
         let jumped = self.clocks.start();
         if jumped {
@@ -154,7 +156,7 @@ impl Aws {
             tracing::debug!("clusters not listed: re-describing all tasks at the next refresh");
             self.invalidate_tasks();
         }
-        let (scanned, described) = self.scan(self.clusters.with_listed(listed.unwrap_or_default())).await;
+        let (scanned, described) = self.scan(self.clusters.with_listed(listed.unwrap_or_default()), report).await;
         let mut clusters = self.learn_tasks(scanned, unlisted, &mut failures);
         let tasks: Vec<(&ClusterRef, &Task)> = known_tasks(&clusters).collect();
         let wanted = tasks.iter().filter_map(|(_, task)| wanted_definition(task));
@@ -193,34 +195,23 @@ impl Aws {
         if self.clusters.listed.is_some() { self.ecs.list_clusters().await } else { Ok(Vec::new()) }
     }
 
-    /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks.
-    async fn scan(&self, clusters: Vec<ClusterRef>) -> (Vec<Scanned>, Described) {
-        let (want, wanted) = unbounded_channel();
-        let empty = TaskCache::default();
-        let (empty, ecs, tasks) = (&empty, &self.ecs, &self.tasks);
-        let scanning = async move {
-            let show = |task: &Task| {
-                if let Some(definition) = wanted_definition(task) {
-                    // The receiver lives as long as the scans.
-                    let _ = want.send(definition.clone());
-                }
-            };
-            let show = &show;
-            let mut clusters: Vec<_> = clusters.into_iter().enumerate().collect();
-            // If many clusters keep failing, the calls that are skipped because of them are their own.
-            clusters.sort_by_key(|(_, cluster)| self.failed.contains(cluster));
-            let scans = clusters.into_iter().map(|(place, cluster)| async move {
-                let cache = tasks.get(&cluster).unwrap_or(empty);
-                let scan = isolate(Operation::ListTasks, Some(&cluster), scan(ecs, &cluster, cache, show)).await;
-                (place, (cluster, scan))
-            });
-            // Unordered, so that a cluster that hangs does not keep later ones from starting.
-            let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CONCURRENT_CLUSTERS).collect().await;
-            scanned.sort_unstable_by_key(|(place, _)| *place);
-            scanned.into_iter().map(|(_, scanned)| scanned).collect()
-        };
-        // `scanning` drops its sender when it ends, which ends `describe`.
-        tokio::join!(scanning, self.definitions.describe(wanted))
+    /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks. Passes what is known so far
+    /// to `report` every second.
+    async fn scan(
+        &mut self,
+        clusters: Vec<ClusterRef>,
+        report: Option<&mut dyn FnMut(Snapshot)>,
+    ) -> (Vec<Scanned>, Described) {
+        let progress = report.is_some().then(Progress::default);
+        let Self { ecs, tasks, failed, definitions, hosts, needs_instance, .. } = self;
+        let scanning = scan_all(ecs, tasks, failed, clusters, definitions, progress.as_ref());
+        match (report, &progress) {
+            (Some(report), Some(progress)) => tokio::select! {
+                scanned = scanning => scanned,
+                () = progress.report(hosts, needs_instance, report) => unreachable!("it never ends"),
+            },
+            _ => scanning.await,
+        }
     }
 
     fn learn_tasks(
@@ -300,13 +291,13 @@ impl Source for Aws {
         self.scope.contains(cluster_arn) && self.clusters.selects(cluster_arn)
     }
 
-    async fn snapshot(&mut self) -> Snapshot {
+    async fn snapshot(&mut self, report: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
         if let Some(login) = self.login.take() {
             // Before it ends, a refresh would fail only because STS is slow.
             login.wait().await;
         }
         // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
-        let snapshot = Box::pin(self.take_snapshot()).await;
+        let snapshot = Box::pin(self.take_snapshot(report)).await;
         self.clocks.end();
         snapshot
     }
@@ -318,6 +309,51 @@ impl Source for Aws {
     fn calls(&self) -> Vec<u32> {
         self.caller.calls()
     }
+}
+
+/// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks.
+async fn scan_all(
+    ecs: &Ecs,
+    tasks: &HashMap<ClusterRef, TaskCache>,
+    failed: &HashSet<ClusterRef>,
+    clusters: Vec<ClusterRef>,
+    definitions: &Definitions,
+    progress: Option<&Progress>,
+) -> (Vec<Scanned>, Described) {
+    let (want, wanted) = unbounded_channel();
+    let empty = &TaskCache::default();
+    let scanning = async move {
+        let show = |cluster: &ClusterRef, task: &Arc<Task>| {
+            if let Some(definition) = wanted_definition(task) {
+                // The receiver lives as long as the scans.
+                let _ = want.send(definition.clone());
+                if let Some(progress) = progress {
+                    progress.task(cluster, task);
+                }
+            }
+        };
+        let show = &show;
+        let mut clusters: Vec<_> = clusters.into_iter().enumerate().collect();
+        // If many clusters keep failing, the calls that are skipped because of them are their own.
+        clusters.sort_by_key(|(_, cluster)| failed.contains(cluster));
+        let scans = clusters.into_iter().map(|(place, cluster)| async move {
+            let cache = tasks.get(&cluster).unwrap_or(empty);
+            let show = |task: &Arc<Task>| show(&cluster, task);
+            let scan = isolate(Operation::ListTasks, Some(&cluster), scan(ecs, &cluster, cache, show)).await;
+            (place, (cluster, scan))
+        });
+        // Unordered, so that a cluster that hangs does not keep later ones from starting.
+        let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CONCURRENT_CLUSTERS).collect().await;
+        scanned.sort_unstable_by_key(|(place, _)| *place);
+        scanned.into_iter().map(|(_, scanned)| scanned).collect()
+    };
+    let show = |arn: &_, definition: &_| {
+        if let Some(progress) = progress {
+            progress.definition(arn, definition);
+        }
+    };
+    // `scanning` drops its sender when it ends, which ends `describe`.
+    tokio::join!(scanning, definitions.describe(wanted, show))
 }
 
 /// Returns how long a container instance is cached, whose host attribute may change at any time: so that a refresh

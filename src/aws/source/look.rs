@@ -45,7 +45,7 @@ impl Aws {
             let _ = want.send((*definition).clone());
         }
         drop(want);
-        let described = self.definitions.describe(receive).await;
+        let described = self.definitions.describe(receive, |_, _| {}).await;
         let definitions = self.definitions.learn(described, wanted, &mut snapshot.failures);
         snapshot.definitions.extend(definitions);
         let tasks: Vec<_> = tasks.iter().map(|task| (cluster, &**task)).collect();
