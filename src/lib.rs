@@ -21,6 +21,7 @@
 //! * [`output`] and [`writer`]: where target groups go, and the atomic replacement of a file.
 //! * [`schedule`]: when to call AWS between refreshes, and how far apart refreshes are.
 //! * [`status`]: what is known now, for [`telemetry`] (logs and metrics) and [`web`] (HTTP endpoints).
+//! * [`filter`]: which targets a client of the endpoints asks for.
 //! * [`printable`]: makes untrusted text safe to print.
 //! * [`explain`]: why each container is or is not a target.
 //! * `run`: builds these parts from a [`config::Config`], starts them, and restarts them after a panic.
@@ -32,6 +33,7 @@ pub mod config;
 pub mod daemon;
 pub mod explain;
 pub mod file_sd;
+pub mod filter;
 pub mod http;
 pub mod inventory;
 pub mod last_good;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use self::absent::without_absent;
 use crate::file_sd::TargetGroup;
 use crate::output::{Earlier, Output};
-use crate::refresh::Refresh;
-use crate::staleness::ClusterState;
+use crate::refresh::{Cause, Refresh};
 use crate::writer::{IfUnchanged, WriteError, Written};
 
 /// Writes the output, and keeps what one publication needs from the one before.
@@ -31,6 +30,8 @@ pub struct Publisher {
 enum Latest {
     /// Nothing yet. Holds its targets of an earlier run.
     Restored(Arc<Vec<TargetGroup>>),
+    /// Some of it, in the middle of the first refresh.
+    Some(Arc<Refresh>),
     /// The last refresh.
     Refreshed(Arc<Refresh>),
 }
@@ -79,16 +80,6 @@ impl Publication {
         failed || matches!(self.output, Outcome::Failed(_))
     }
 
-    /// Returns the scanned clusters.
-    pub fn clusters(&self) -> impl Iterator<Item = &ClusterState> {
-        self.refreshes.iter().flat_map(|refresh| &refresh.clusters)
-    }
-
-    /// Returns whether there may be more clusters to scan, because some could not be listed.
-    pub fn lacks_clusters(&self) -> bool {
-        self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.snapshot.unlisted.is_some())
-    }
-
     /// Returns whether the targets are valid for readers.
     pub fn in_force(&self) -> bool {
         !matches!(self.output, Outcome::NotOverwritten(_) | Outcome::NothingKnown)
@@ -118,6 +109,10 @@ impl Publisher {
         if let Some(latest) = self.scopes.get_mut(scope) {
             // Equal lists are shared.
             self.targets.take_if(|_| !Arc::ptr_eq(latest.targets(), &refresh.targets));
+            if refresh.cause == Cause::Start {
+                *latest = Latest::Some(refresh);
+                return;
+            }
             *latest = Latest::Refreshed(refresh);
             self.new.insert(scope);
         }
@@ -178,7 +173,7 @@ impl Publisher {
 impl Latest {
     fn refresh(&self) -> Option<&Arc<Refresh>> {
         match self {
-            Self::Restored(_) => None,
+            Self::Restored(_) | Self::Some(_) => None,
             Self::Refreshed(refresh) => Some(refresh),
         }
     }
@@ -186,7 +181,7 @@ impl Latest {
     fn targets(&self) -> &Arc<Vec<TargetGroup>> {
         match self {
             Self::Restored(targets) => targets,
-            Self::Refreshed(refresh) => &refresh.targets,
+            Self::Some(refresh) | Self::Refreshed(refresh) => &refresh.targets,
         }
     }
 }

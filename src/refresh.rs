@@ -35,6 +35,8 @@ pub struct Refresher<S> {
 pub struct Refresh {
     /// The refreshed scope, with its account once a task has been seen.
     pub scope: Scope,
+    /// The scope as calls are made in it: without the account if only the credentials were known at the start.
+    pub asked: Scope,
     /// Why it was made.
     pub cause: Cause,
     /// What was learned.
@@ -60,6 +62,8 @@ pub struct Refresh {
 pub enum Cause {
     /// The interval between refreshes had passed: everything was asked for.
     Interval,
+    /// Some targets are known in the middle of the first refresh.
+    Start,
     /// Tasks were pending: they were described again.
     Watch,
     /// Events told of changed tasks: they were described again.
@@ -102,10 +106,24 @@ impl<S: Source> Refresher<S> {
         Self { source, rules, last_good: earlier, last_complete: None, staleness, retention, last: None, scope }
     }
 
-    /// Makes one refresh. Never fails as a whole; failures are in the result.
-    pub async fn refresh(&mut self) -> Refresh {
+    /// Makes one refresh. Never fails as a whole; failures are in the result. If no targets of the scope are known, passes
+    /// those that are learned in the middle of it to `first`.
+    pub async fn refresh(&mut self, first: Option<&mut dyn FnMut(Refresh)>) -> Refresh {
         let start = now();
-        let snapshot = self.source.snapshot().await;
+        let first = first.filter(|_| self.last.is_none() && self.last_good.is_empty());
+        let snapshot = match first {
+            None => self.source.snapshot(None).await,
+            Some(first) => {
+                let (rules, scope, last_good) = (&self.rules, &self.scope, &mut self.last_good);
+                let mut report = |snapshot: Snapshot| {
+                    let refresh = in_the_middle(snapshot, rules, scope, start);
+                    // What is published once is kept, should the rest of the refresh fail.
+                    *last_good = refresh.targets.clone();
+                    first(refresh);
+                };
+                self.source.snapshot(Some(&mut report)).await
+            }
+        };
         self.learned(snapshot, Cause::Interval, start)
     }
 
@@ -120,6 +138,11 @@ impl<S: Source> Refresher<S> {
         let start = now();
         let snapshot = self.source.look(&base, cluster, tasks).await?;
         Ok((*base != snapshot).then(|| self.learned(snapshot, cause, start)))
+    }
+
+    /// Returns the scope as calls are made in it.
+    pub fn asked(&self) -> &Scope {
+        self.source.scope()
     }
 
     /// Returns how many calls have counted against each bucket so far.
@@ -140,8 +163,9 @@ impl<S: Source> Refresher<S> {
         self.last_good = targets.clone();
         self.last_complete = snapshot.is_complete().then_some(learned);
         self.last = Some(snapshot.clone());
-        let (scope, took) = (self.scope.clone(), now().saturating_duration_since(start));
-        Refresh { scope, cause, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }
+        let (scope, asked) = (self.scope.clone(), self.source.scope().clone());
+        let took = now().saturating_duration_since(start);
+        Refresh { scope, asked, cause, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }
     }
 
     /// Derives and merges. A snapshot equal to the last complete one has the same result.
@@ -150,12 +174,49 @@ impl<S: Source> Refresher<S> {
         if let Some(same) = self.last_complete.as_ref().filter(|last| *last.snapshot == snapshot) {
             return same.clone();
         }
-        let derived = derive(&snapshot, &self.rules);
+        let mut derived = derive(&snapshot, &self.rules);
+        share_equal(&mut derived.groups, &self.last_good);
         let keeps = |group: &_, cluster: Option<&_>| self.retention.keeps(group, cluster);
         let Merged { groups, kept, expired } = merge(&self.last_good, &snapshot, &derived, keeps);
         // Shares an equal list instead of holding it twice.
         let targets = if *self.last_good == groups { self.last_good.clone() } else { Arc::new(groups) };
         Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets, kept, expired }
+    }
+}
+
+/// Replaces groups with equal ones of another list, so that a change of a few targets does not hold the others twice. Both
+/// lists are sorted.
+fn share_equal(groups: &mut [TargetGroup], known: &[TargetGroup]) {
+    let mut known = known.iter().peekable();
+    for group in groups {
+        while known.next_if(|known| *known < group).is_some() {}
+        if let Some(equal) = known.next_if(|known| *known == group) {
+            *group = equal.clone();
+        }
+    }
+}
+
+/// Returns what follows from what is known in the middle of a refresh: no cluster is complete.
+fn in_the_middle(snapshot: Snapshot, rules: &Rules, scope: &Scope, start: Instant) -> Refresh {
+    let derived = derive(&snapshot, rules);
+    let now = now();
+    let states = snapshot.clusters.iter().map(|cluster| ClusterState {
+        cluster: cluster.cluster.clone(),
+        complete: false,
+        last_complete: now,
+    });
+    Refresh {
+        scope: scope.clone(),
+        asked: scope.clone(),
+        cause: Cause::Start,
+        clusters: states.collect(),
+        targets: Arc::new(derived.groups.clone()),
+        derived: Arc::new(derived),
+        snapshot: Arc::new(snapshot),
+        kept: BTreeMap::new(),
+        expired: BTreeMap::new(),
+        oldest_kept: None,
+        took: now.saturating_duration_since(start),
     }
 }
 

@@ -239,13 +239,14 @@ fn every_import_is_found() {
     assert!(imports("daemon", "refresh"));
     assert!(imports("explain::text", "explain::rows"));
     assert!(imports("targets::labels", "inventory::names"));
-    assert!(imports("aws::source", "aws::state::scan"));
+    assert!(imports("aws::source::scan_all", "aws::state::scan"));
     assert!(imports("run", "web"));
     assert!(!imports("inventory::task", "inventory"));
 }
 
 /// The modules that compute without I/O, clock, environment or logs.
-const PURE: [&str; 7] = ["targets", "last_good", "retention", "schedule", "staleness", "file_sd", "inventory"];
+const PURE: [&str; 8] =
+    ["targets", "last_good", "retention", "schedule", "staleness", "file_sd", "filter", "inventory"];
 
 #[test]
 fn pure_modules_import_only_pure_modules() {

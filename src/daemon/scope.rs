@@ -57,14 +57,19 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
     async fn refresh(&mut self) {
         let turn = self.shared.turns.take(self.failed).await;
         self.shared.status.refresh_started();
+        self.shared.telemetry.refresh_started(self.refresher.asked());
         self.pacing.refresh_starts(self.refresher.calls());
-        let refresh = turn.wait(self.refresher.refresh()).await;
+        let publish = &self.publish;
+        let mut first = |refresh| publish.some(refresh);
+        // A limited run publishes once a round.
+        let first = self.left.is_none().then_some(&mut first as &mut dyn FnMut(Refresh));
+        let refresh = turn.wait(self.refresher.refresh(first)).await;
         self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {
             let seconds = interval.as_secs();
             tracing::info!(scope = %refresh.scope, seconds, "interval between refreshes changed");
         }
-        self.shared.telemetry.interval(&refresh.scope, self.pacing.interval());
+        self.shared.telemetry.interval(&refresh.asked, self.pacing.interval());
         if let Some(watch) = &mut self.watch {
             let now = Instant::now().into_std();
             watch.set_interval(self.pacing.interval());

@@ -186,3 +186,46 @@ async fn scope_that_was_never_refreshed_keeps_its_restored_targets() {
     run_for(100, several(&fixture, &[&hanging, &other]), unlimited(Interval::Every(Duration::from_secs(60)))).await;
     assert_eq!(fixture.tasks().unwrap(), ["new", "old"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn first_targets_are_published_as_they_are_learned() {
+    let slow = Script::of([Step::Takes(Duration::from_secs(10), running(&["a", "b", "c"]))]);
+    let second = Duration::from_secs(1);
+    slow.reports.borrow_mut().extend([(second, running(&["a"])), (second, running(&["a", "b"]))]);
+    let fixture = Fixture::new();
+    let daemon = daemon(&fixture, &slow);
+    let status = daemon.status.clone();
+    let watched = async {
+        let mut seen = Vec::new();
+        for _ in 0..14 {
+            time::sleep(Duration::from_millis(1001)).await;
+            seen.push((fixture.tasks().map_or(0, |tasks| tasks.len()), status.get().ready));
+        }
+        seen.dedup();
+        seen
+    };
+    let seen = tokio::select! {
+        seen = watched => seen,
+        _ = daemon.run(unlimited(Interval::Every(Duration::from_secs(60)))) => unreachable!(),
+    };
+    assert_eq!(seen, [(1, false), (2, false), (3, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_partial_replaces_known_targets() {
+    let fixture = Fixture::new();
+    fixture.scope(&Script::of([Step::Learns(running(&["old", "other"]))])).refresh().await;
+    let slow = Script::of([Step::Takes(Duration::from_secs(100), running(&["a"]))]);
+    slow.reports.borrow_mut().push((Duration::from_secs(1), running(&["a"])));
+    run_for(50, daemon(&fixture, &slow), unlimited(Interval::Every(Duration::from_secs(60)))).await;
+    assert_eq!(fixture.tasks().unwrap(), ["old", "other"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_targets_are_kept_if_the_refresh_fails_in_the_end() {
+    let fixture = Fixture::new();
+    let failing = Script::of([Step::Takes(Duration::from_secs(10), unlisted())]);
+    failing.reports.borrow_mut().push((Duration::from_secs(1), running(&["a"])));
+    run_for(50, daemon(&fixture, &failing), unlimited(Interval::Every(Duration::from_secs(60)))).await;
+    assert_eq!(fixture.tasks().unwrap(), ["a"]);
+}

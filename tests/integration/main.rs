@@ -44,6 +44,7 @@ mod environment;
 mod environment_labels;
 mod explain;
 mod faults;
+mod first_file;
 mod fixtures;
 mod harness;
 mod healthcheck;

@@ -101,8 +101,10 @@ impl Program {
             let message = entry["message"].as_str().unwrap_or_default();
             if matches!(message, "targets written" | "targets unchanged") {
                 writes += usize::from(message == "targets written");
-                // Several scopes are published as they finish. With one scope, the log does not say how many.
-                refreshed += entry["scopes"].as_u64().unwrap_or(1);
+                // Several scopes are published as they finish, and before that in part: that took no refresh. With one
+                // scope, the log does not say how many.
+                let whole = entry["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0);
+                refreshed += entry["scopes"].as_u64().unwrap_or(u64::from(whole));
             }
             if refreshed >= scopes as u64 {
                 return Ok(Refreshed { published: at, writes, usage: self.wait_until_idle()? });
