@@ -4,6 +4,7 @@
 //! its own. All other groups are those that the refresh learned.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::file_sd::TargetGroup;
 use crate::inventory::{ClusterRef, ClusterTasks, Clusters, FailureId, Snapshot};
@@ -13,7 +14,7 @@ use crate::targets::{Derived, Unknown};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Merged {
     /// All of them, sorted.
-    pub groups: Vec<TargetGroup>,
+    pub groups: Arc<Vec<TargetGroup>>,
     /// The number of last known groups among them, by the failure because of which they are kept.
     pub kept: BTreeMap<FailureId, usize>,
     /// The number of last known groups that are no longer kept, by the failure because of which they were.
@@ -46,18 +47,24 @@ pub fn merge(
         snapshot.clusters.iter().map(|cluster| (&cluster.cluster, cluster)).collect();
     let asked = Asked { clusters: Clusters::new(tasks.keys().copied()), tasks, unlisted: snapshot.unlisted };
     let mut known = Merged { groups: derived.groups.clone(), ..Merged::default() };
+    let mut kept = Vec::new();
     for group in last_good {
         let Some((failure, cluster)) = reason_to_keep(group, &asked, &unknown) else { continue };
         let counts = if keeps(group, cluster) {
-            known.groups.push(group.clone());
+            kept.push(group.clone());
             &mut known.kept
         } else {
             &mut known.expired
         };
         *counts.entry(failure).or_default() += 1;
     }
-    known.groups.sort_unstable();
-    known.groups.dedup();
+    // Without any, the list of what was learned is shared.
+    if !kept.is_empty() {
+        let groups = Arc::make_mut(&mut known.groups);
+        groups.append(&mut kept);
+        groups.sort_unstable();
+        groups.dedup();
+    }
     known
 }
 

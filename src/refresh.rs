@@ -179,16 +179,20 @@ impl<S: Source> Refresher<S> {
         let keeps = |group: &_, cluster: Option<&_>| self.retention.keeps(group, cluster);
         let Merged { groups, kept, expired } = merge(&self.last_good, &snapshot, &derived, keeps);
         // Shares an equal list instead of holding it twice.
-        let targets = if *self.last_good == groups { self.last_good.clone() } else { Arc::new(groups) };
+        let targets = if self.last_good == groups { self.last_good.clone() } else { groups };
         Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets, kept, expired }
     }
 }
 
-/// Replaces groups with equal ones of another list, so that a change of a few targets does not hold the others twice. Both
-/// lists are sorted.
-fn share_equal(groups: &mut [TargetGroup], known: &[TargetGroup]) {
-    let mut known = known.iter().peekable();
-    for group in groups {
+/// Replaces groups with equal ones of another list, or the whole list if it is equal, so that a change of a few targets
+/// does not hold the others twice. Both lists are sorted.
+fn share_equal(groups: &mut Arc<Vec<TargetGroup>>, all_known: &Arc<Vec<TargetGroup>>) {
+    if groups == all_known {
+        *groups = all_known.clone();
+        return;
+    }
+    let mut known = all_known.iter().peekable();
+    for group in Arc::make_mut(groups) {
         while known.next_if(|known| *known < group).is_some() {}
         if let Some(equal) = known.next_if(|known| *known == group) {
             *group = equal.clone();
@@ -210,7 +214,7 @@ fn in_the_middle(snapshot: Snapshot, rules: &Rules, scope: &Scope, start: Instan
         asked: scope.clone(),
         cause: Cause::Start,
         clusters: states.collect(),
-        targets: Arc::new(derived.groups.clone()),
+        targets: derived.groups.clone(),
         derived: Arc::new(derived),
         snapshot: Arc::new(snapshot),
         kept: BTreeMap::new(),

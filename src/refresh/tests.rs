@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::Refresh;
 use super::fixtures::{Fixture, Script, Step, last_unknown, missing, running, unlisted, without_labels};
+use crate::file_sd::TargetGroup;
 use crate::publish::Outcome;
 use crate::status::SharedStatus;
 
@@ -29,6 +30,19 @@ async fn keeps_the_targets_of_a_task_that_cannot_be_described_and_updates_others
     assert!(refresh.failed());
     assert_eq!((publication.added, publication.removed), (1, 1));
     assert_eq!(fixture.tasks().unwrap(), ["b", "c"]);
+}
+
+/// Texts of equal groups are the same ones, however many times the program has derived them.
+#[tokio::test(start_paused = true)]
+async fn unchanged_targets_are_held_once() {
+    let steps = [Step::Learns(running(&["a", "b"])), Step::Learns(running(&["0", "b"]))];
+    let (fixture, script) = (Fixture::new(), Script::of(steps));
+    let mut scope = fixture.scope(&script);
+    let (first, _) = scope.refresh().await;
+    let (second, _) = scope.refresh().await;
+    let task = |groups: &[TargetGroup]| groups.last().unwrap().labels.get("task_arn").unwrap().as_ptr();
+    assert_eq!(task(&second.targets), task(&first.targets));
+    assert_eq!(task(&second.derived.groups), task(&first.targets));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ mod port;
 mod skip;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use self::skip::{SkipReason, Skipped};
 
@@ -26,7 +27,7 @@ use crate::inventory::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Derived {
     /// The known targets, sorted and without duplicates.
-    pub groups: Vec<TargetGroup>,
+    pub groups: Arc<Vec<TargetGroup>>,
     /// The containers that are not targets, sorted.
     pub skipped: Vec<Skipped>,
     /// The containers whose targets could not be learned this time, sorted.
@@ -69,8 +70,9 @@ impl Derived {
     }
 
     fn sort(&mut self) {
-        self.groups.sort_unstable();
-        self.groups.dedup();
+        let groups = Arc::make_mut(&mut self.groups);
+        groups.sort_unstable();
+        groups.dedup();
         self.skipped.sort_unstable();
         self.skipped.dedup();
         self.unknown.sort_unstable();
@@ -154,7 +156,7 @@ impl<'a> Derivation<'a> {
         for endpoint in &plan.endpoints {
             let endpoint = endpoint.as_ref().map_err(|reason| NoTarget::Skipped(reason.clone()));
             match endpoint.and_then(|endpoint| self.target_group(cluster, task, container, plan, endpoint)) {
-                Ok(group) => self.derived.groups.push(group),
+                Ok(group) => Arc::make_mut(&mut self.derived.groups).push(group),
                 Err(why) => self.record(&task.arn, Some(container), why),
             }
         }

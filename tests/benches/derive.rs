@@ -31,7 +31,7 @@ fn measure(criterion: &mut Criterion, tasks: usize) {
     let derived = derive(&snapshot, &rules);
     assert_eq!(derived.groups.len(), tasks, "each task has a target");
     let file = render(&derived.groups, Format::Yaml);
-    assert_eq!(parse(&file, Format::Yaml).as_ref(), Ok(&derived.groups));
+    assert_eq!(parse(&file, Format::Yaml).as_ref(), Ok(&*derived.groups));
 
     let mut group = criterion.benchmark_group("tasks");
     group.throughput(Throughput::Elements(tasks as u64));
