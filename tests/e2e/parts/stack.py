@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 
 from . import prometheus as stock
 from .account import REGION
 from .credentials import CredentialsEndpoint
-from .process import Process, clean_environment
+from .process import Process, clean_environment, free_address
 from .prometheus import Prometheus
 from .task import Task
 from .token_proxy import TokenProxy
@@ -84,10 +83,10 @@ class Stack:
         self.directory, self._prerequisites, self._binary, self._program = directory, prerequisites, binary, program
         self.receiver = _receiver(program, directory / "receiver")
         self.token_proxy = TokenProxy(token, self.receiver.url, directory)
-        self._prometheus_address = _free_address()
+        self._prometheus_address = free_address()
         values = VALUES | {
             "ASCENT_HOST": self.token_proxy.host, "127.0.0.1:9090": self._prometheus_address,
-            "127.0.0.1:10779": _free_address(),
+            "127.0.0.1:10779": free_address(),
         }
         images = {"config": self._config, "ecs-discovery": self._ecs_discovery, "prometheus": self._prometheus}
         definition = example("task-definition.json", values)
@@ -140,10 +139,3 @@ def _receiver(program, directory):
     directory.mkdir(parents=True)
     files = stock.path_flags(stock.write_config(directory / "prometheus.yml"), directory)
     return Prometheus(program, directory, *files, "--web.enable-remote-write-receiver")
-
-
-def _free_address():
-    """Returns an unused address, for a listener whose address must be known before it starts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
