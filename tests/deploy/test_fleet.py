@@ -9,6 +9,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 from examples import ECS, ROW, actions
 from parliament import analyze_policy_string
 from parts.account import REGION, TEST_KEYS, Account
@@ -234,7 +235,7 @@ def test_parameters_become_flags(case, terraform):
     container = central(**parameters).container()
     assert container["command"] == [
         f"-config.cluster={clusters}", f"-config.region={regions}", f"-config.role-arn={roles}",
-        f"-config.external-id={external_id}", "-config.meta-labels", "-config.write-to=/output/ecs_file_sd.yml",
+        f"-config.external-id={external_id}", "-config.scrape-interval=auto", "-config.meta-labels", "-config.write-to=/output/ecs_file_sd.yml",
     ]  # fmt: skip
     _, resources = terraform(variables)
     [same] = json.loads(resources["aws_ecs_task_definition.discovery"]["container_definitions"])
@@ -378,6 +379,30 @@ def test_member_policy_allows_exactly_the_calls(clusters, name, simaws, discover
     aws = simaws(ec2_app())
     discover_once(aws.url, *flags(**parameters))
     assert aws.calls() == actions(policy(name)) | actions(policy("central"))
+
+
+@pytest.mark.parametrize("clusters, globs, name", [
+    ("prod", "false", "member"), ("pro?,!staging", "true", "member-with-globs"),
+], ids=["one cluster", "globs"])  # fmt: skip
+def test_each_role_is_used_for_its_own_account_in_every_region(clusters, globs, name, simaws, discover_once):
+    parameters = {"Clusters": clusters, "ListClusters": globs, "MemberRoleArns": [MEMBER_ROLE], "ExternalId": "an-id"}
+    regions = (REGION, "us-east-1")
+    worlds = [ec2_app() | {"account": account, "region": region} for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions]
+    aws = simaws(worlds[0] | {"others": worlds[1:]})
+
+    file = discover_once(aws.url, *flags(**parameters), f"-config.region={','.join(regions)}")
+
+    own, by_member = actions(central(**parameters).policies()["discovery"]), actions(policy(name))
+    calls = aws.calls_by_scope()
+    for region in regions:
+        assert calls[f"{ACCOUNT}/{region}"] - {"sts:GetCallerIdentity"} == own
+        assert calls[f"{MEMBER_ACCOUNT}/{region}"] - {"sts:AssumeRole"} == by_member
+    assert calls.keys() == {f"{account}/{region}" for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions}
+    assert "sts:AssumeRole" in aws.calls()
+    clusters = {group["labels"]["cluster_arn"] for group in yaml.safe_load(file.read_text())}
+    assert clusters == {
+        f"arn:aws:ecs:{region}:{account}:cluster/prod" for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions
+    }
 
 
 # --- The steps -----------------------------------------------------------------------------------

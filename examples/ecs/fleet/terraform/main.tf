@@ -102,6 +102,7 @@ resource "aws_ecs_task_definition" "discovery" {
           "-config.region=${join(",", var.regions)}",
           "-config.role-arn=${local.roles}",
           "-config.external-id=${var.external_id}",
+          "-config.scrape-interval=auto",
           "-config.meta-labels",
           "-config.write-to=/output/ecs_file_sd.yml",
         ],
