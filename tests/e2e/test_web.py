@@ -116,6 +116,20 @@ def test_prometheus_keeps_http_targets_during_an_outage_and_a_restart(
     server.wait_until_up(target)
 
 
+def test_prometheus_scrapes_a_target_of_two_discoveries_once(account, prod, serving, exporter, vpc_proxy, prometheus):
+    target = _fargate_target(account, prod, exporter, vpc_proxy)
+    replicas = [serving("-config.cluster=prod", "-config.meta-labels", ONLY_HTTP) for _ in range(2)]
+    job = over_http(replicas[0].web("/targets"), proxy_url=vpc_proxy.url)
+    job["http_sd_configs"].append({"url": replicas[1].web("/targets"), "refresh_interval": "1s"})
+
+    server = prometheus(jobs=[job])
+
+    server.wait_until_up(target)
+    until("both are read", lambda: server.own_metric("prometheus_sd_discovered_targets") == 2)
+    server.wait_until_up(target)
+    assert len(server.discovered()) == 1
+
+
 def test_served_targets_equal_the_file(account, prod, serving, sd_file):
     for family in ("web", "api"):
         account.fargate_task(prod, family, docker_labels(9102, job=family, path="/x?y=z"))
