@@ -42,7 +42,8 @@ CASES = {
         ["prod", "", "", ""],
     ),
     "own account and a member": (
-        {"MemberRoleArns": [MEMBER_ROLE], "ExternalId": "secret-id", "Clusters": "prod-*", "Regions": "eu-west-1,us-east-1"},
+        {"MemberRoleArns": [MEMBER_ROLE], "ExternalId": "secret-id", "Clusters": "prod-*",
+         "Regions": "eu-west-1,us-east-1"},
         {"member_role_arns": [MEMBER_ROLE], "external_id": "secret-id", "clusters": ["prod-*"],
          "regions": ["eu-west-1", "us-east-1"]},
         ["prod-*", "eu-west-1,us-east-1", f"self,{MEMBER_ROLE}", "secret-id"],
@@ -87,11 +88,13 @@ class Stack:
 
     def policies(self):
         """Returns the policies of the task role by name."""
-        made = [self.properties(name) for name in ("OwnAccountPolicy", "MembersPolicy", "EventsPolicy") if self.has(name)]
+        names = filter(self.has, ("OwnAccountPolicy", "MembersPolicy", "EventsPolicy"))
+        made = [self.properties(name) for name in names]
         return {each["PolicyName"]: each["PolicyDocument"] for each in made}
 
     def container(self):
-        [container] = self.request(boto3_client("ecs"), "TaskDefinition", "RegisterTaskDefinition")["containerDefinitions"]
+        request = self.request(boto3_client("ecs"), "TaskDefinition", "RegisterTaskDefinition")
+        [container] = request["containerDefinitions"]
         return container
 
     def request(self, client, resource, operation):
@@ -235,7 +238,8 @@ def test_parameters_become_flags(case, terraform):
     container = central(**parameters).container()
     assert container["command"] == [
         f"-config.cluster={clusters}", f"-config.region={regions}", f"-config.role-arn={roles}",
-        f"-config.external-id={external_id}", "-config.scrape-interval=auto", "-config.meta-labels", "-config.write-to=/output/ecs_file_sd.yml",
+        f"-config.external-id={external_id}", "-config.scrape-interval=auto", "-config.meta-labels",
+        "-config.write-to=/output/ecs_file_sd.yml",
     ]  # fmt: skip
     _, resources = terraform(variables)
     [same] = json.loads(resources["aws_ecs_task_definition.discovery"]["container_definitions"])
@@ -270,7 +274,8 @@ def test_requests_are_accepted_and_run_two_tasks_behind_a_name(moto, terraform):
     registry = names.create_service(**stack.properties("DiscoveryName"), CreatorRequestId="2")["Service"]
     assert registry["DnsConfig"]["DnsRecords"] == [{"Type": "A", "TTL": 10}]
     stack.attributes["DiscoveryName.Arn"] = registry["Arn"]
-    task = account.ecs.register_task_definition(**stack.request(account.ecs, "TaskDefinition", "RegisterTaskDefinition"))
+    definition = stack.request(account.ecs, "TaskDefinition", "RegisterTaskDefinition")
+    task = account.ecs.register_task_definition(**definition)
     stack.names["SubnetIds"] = [account.subnet]
     [subnet] = account.ec2.describe_subnets(SubnetIds=[account.subnet])["Subnets"]
     group = account.ec2.create_security_group(GroupName="discovery", Description="of the tasks", VpcId=subnet["VpcId"])
@@ -387,7 +392,8 @@ def test_member_policy_allows_exactly_the_calls(clusters, name, simaws, discover
 def test_each_role_is_used_for_its_own_account_in_every_region(clusters, globs, name, simaws, discover_once):
     parameters = {"Clusters": clusters, "ListClusters": globs, "MemberRoleArns": [MEMBER_ROLE], "ExternalId": "an-id"}
     regions = (REGION, "us-east-1")
-    worlds = [ec2_app() | {"account": account, "region": region} for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions]
+    scopes = [(account, region) for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions]
+    worlds = [ec2_app() | {"account": account, "region": region} for account, region in scopes]
     aws = simaws(worlds[0] | {"others": worlds[1:]})
 
     file = discover_once(aws.url, *flags(**parameters), f"-config.region={','.join(regions)}")
@@ -397,12 +403,10 @@ def test_each_role_is_used_for_its_own_account_in_every_region(clusters, globs, 
     for region in regions:
         assert calls[f"{ACCOUNT}/{region}"] - {"sts:GetCallerIdentity"} == own
         assert calls[f"{MEMBER_ACCOUNT}/{region}"] - {"sts:AssumeRole"} == by_member
-    assert calls.keys() == {f"{account}/{region}" for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions}
+    assert calls.keys() == {f"{account}/{region}" for account, region in scopes}
     assert "sts:AssumeRole" in aws.calls()
-    clusters = {group["labels"]["cluster_arn"] for group in yaml.safe_load(file.read_text())}
-    assert clusters == {
-        f"arn:aws:ecs:{region}:{account}:cluster/prod" for account in (ACCOUNT, MEMBER_ACCOUNT) for region in regions
-    }
+    found = {group["labels"]["cluster_arn"] for group in yaml.safe_load(file.read_text())}
+    assert found == {f"arn:aws:ecs:{region}:{account}:cluster/prod" for account, region in scopes}
 
 
 # --- The steps -----------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ class Alloy:
 
     def rules(self):
         [relabel] = [body for (kind, _), body in self.components.items() if kind == "discovery.relabel"]
-        return [{name: plain(value) for name, value in rule.items() if name != "__is_block__"} for rule in relabel["rule"]]
+        rules = [{name: value for name, value in rule.items() if name != "__is_block__"} for rule in relabel["rule"]]
+        return [{name: plain(value) for name, value in rule.items()} for rule in rules]
 
 
 def plain(value):
@@ -121,7 +122,8 @@ def test_alloy_refers_to_what_its_components_export():
 def test_yaml_is_clean():
     files = sorted(READERS.glob("*.y*ml"))
     rules = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}"
-    done = subprocess.run([Path(sys.executable).with_name("yamllint"), "--strict", "-d", rules, *files], capture_output=True, text=True)
+    linter = Path(sys.executable).with_name("yamllint")
+    done = subprocess.run([linter, "--strict", "-d", rules, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -161,7 +161,8 @@ def test_release_jobs_depend_on_version_check_and_ci():
 
 def test_image_is_named_after_the_repository_in_lower_case(tmp_path):
     output = tmp_path / "output"
-    done = run_step("version", "Name the image", tmp_path, GITHUB_REPOSITORY="OWNER/ecs-discovery", GITHUB_OUTPUT=output)
+    how = {"GITHUB_REPOSITORY": "OWNER/ecs-discovery", "GITHUB_OUTPUT": output}
+    done = run_step("version", "Name the image", tmp_path, **how)
     assert (done.returncode, output.read_text()) == (0, "image=ghcr.io/owner/ecs-discovery\n"), done.stderr
 
 
@@ -188,7 +189,7 @@ def test_tag_of_a_commit_that_is_not_on_main_is_rejected(merged, tmp_path):
 
     assert done.returncode == (0 if merged else 1), done.stdout + done.stderr
     assert merged or "is not on main" in done.stdout
-    [checkout] = [step for step in workflow("release")["jobs"]["version"]["steps"] if "/checkout@" in step.get("uses", "")]
+    checkout = workflow("release")["jobs"]["version"]["steps"][0]
     assert checkout["with"]["fetch-depth"] == 0, "a shallow clone has no main"
 
 
