@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from parts.account import Account, docker_labels
+from parts.account import REGION, Account, docker_labels
 from parts.discovery import ON_LOOPBACK
 from parts.prometheus import over_http
 from parts.sd_file import read
@@ -61,9 +61,10 @@ def test_prometheus_scrapes_the_metrics_as_openmetrics(account, prod, serving, p
     server = prometheus(jobs=[{"job_name": "ecs-discovery", "static_configs": [{"targets": [address]}]}])
 
     server.wait_until_up(address)
-    assert server.query("ecs_discovery_targets == 1") == [
-        {"__name__": "ecs_discovery_targets", "cluster": "prod", "instance": address, "job": "ecs-discovery"}
-    ]
+    assert server.query("ecs_discovery_targets == 1") == [{
+        "__name__": "ecs_discovery_targets", "account_id": "123456789012", "region": REGION, "cluster": "prod",
+        "instance": address, "job": "ecs-discovery",
+    }]  # fmt: skip
     assert server.query("ecs_discovery_refreshes_total == 1")
     assert server.query('ecs_discovery_refresh_duration_seconds_bucket{le="+Inf"} == 1')
     types = server.metric_types()
