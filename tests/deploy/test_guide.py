@@ -54,17 +54,16 @@ def test_words_in_capitals_are_placeholders_or_known_variables():
 
 def test_meta_labels_are_as_documented():
     documented = (REPOSITORY / "docs" / "output.md").read_text().split("\n## Meta labels\n")[1].split("\n## ")[0]
-    whose = dict(re.findall(r"^\| `(__meta_ecs_\w+)` \| .* \| (native|ours) \|$", documented, re.MULTILINE))
+    whose = dict(re.findall(r"^\| `(__meta_ecs_\w+)` \| .* \| (native|ours)(?:, .*)? \|$", documented, re.MULTILINE))
     table = rows("Coming from Prometheus's own ECS discovery, and back")
     [same] = [there for there, here in table if here == "the same names and meaning"]
     [only_here] = [here for there, here in table if there == "none"]
-    [only_there] = [there for there, here in table if here == "none"]
+    [on_request] = [there for there, here in table if here.startswith("the same names and meaning, with")]
     [differs] = [there for there, here in table if here == "also `host`"]
     on_instances = {name for name in whose if "_ec2_" in name}
     native = {name for name, who in whose.items() if who == "native"}
-    assert set(codes(same)) | on_instances | {codes(differs)[0]} == native
+    assert set(codes(same)) | set(codes(on_request)) | on_instances | {codes(differs)[0]} == native
     assert set(codes(only_here)) == {name for name, who in whose.items() if who == "ours"}
-    assert not set(codes(only_there)) & set(whose)
     for name in {code for _, _, here in rows(OTHERS) for code in codes(here)} | set(codes(same)):
         assert name in whose or not name.startswith("__meta_ecs_"), name
 
