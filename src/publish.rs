@@ -20,6 +20,8 @@ pub struct Publisher {
     /// The targets that were last written, sorted.
     written: Arc<Vec<TargetGroup>>,
     scopes: Vec<Latest>,
+    /// The targets of all scopes, sorted, unless one of the lists has changed since they were last merged.
+    targets: Option<Arc<Vec<TargetGroup>>>,
     /// The scopes that have been refreshed since the last publication.
     new: BTreeSet<usize>,
 }
@@ -97,6 +99,7 @@ impl Publisher {
             unreadable,
             written,
             scopes: scopes.into_iter().map(Latest::Restored).collect(),
+            targets: None,
             new: BTreeSet::new(),
         }
     }
@@ -104,6 +107,8 @@ impl Publisher {
     /// Records the last refresh of a scope.
     pub fn refreshed(&mut self, scope: usize, refresh: Arc<Refresh>) {
         if let Some(latest) = self.scopes.get_mut(scope) {
+            // Equal lists are shared.
+            self.targets.take_if(|_| !Arc::ptr_eq(latest.targets(), &refresh.targets));
             if refresh.cause == Cause::Start {
                 *latest = Latest::Some(refresh);
                 return;
@@ -124,10 +129,11 @@ impl Publisher {
         let new = new.map(|(_, refresh)| refresh.clone()).collect();
         self.new.clear();
         let complete = outstanding == 0 && refreshes.iter().all(|refresh| refresh.complete());
-        let targets = self.targets();
+        let targets = self.targets.take().unwrap_or_else(|| self.merged());
         let (added, removed) = difference(&self.written, &targets);
         // Shares an equal list instead of holding it twice.
         let targets = if added + removed == 0 { self.written.clone() } else { targets };
+        self.targets = Some(targets.clone());
         let output = self.write(&targets, complete).await;
         if matches!(output, Outcome::Written(_)) {
             (self.written, self.unreadable) = (targets.clone(), None);
@@ -136,11 +142,13 @@ impl Publisher {
     }
 
     /// Returns the targets of all scopes, sorted.
-    fn targets(&self) -> Arc<Vec<TargetGroup>> {
+    fn merged(&self) -> Arc<Vec<TargetGroup>> {
         if let [scope] = self.scopes.as_slice() {
             return scope.targets().clone();
         }
-        let mut all: Vec<_> = self.scopes.iter().flat_map(|scope| scope.targets().iter().cloned()).collect();
+        let mut all = Vec::with_capacity(self.scopes.iter().map(|scope| scope.targets().len()).sum());
+        all.extend(self.scopes.iter().flat_map(|scope| scope.targets().iter().cloned()));
+        // The stable sort takes the sorted lists as they are and merges them.
         all.sort();
         all.dedup();
         Arc::new(all)
@@ -190,6 +198,8 @@ fn difference(old: &Arc<Vec<TargetGroup>>, new: &Arc<Vec<TargetGroup>>) -> (usiz
             (None, None) => return (added, removed),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
+            // Most groups are shared by both lists, which only equality is quick to see.
+            (Some(old), Some(new)) if old == new => Ordering::Equal,
             (Some(old), Some(new)) => old.cmp(new),
         };
         removed += usize::from(order.is_lt() && old.next().is_some());

@@ -174,12 +174,25 @@ impl<S: Source> Refresher<S> {
         if let Some(same) = self.last_complete.as_ref().filter(|last| *last.snapshot == snapshot) {
             return same.clone();
         }
-        let derived = derive(&snapshot, &self.rules);
+        let mut derived = derive(&snapshot, &self.rules);
+        share_equal(&mut derived.groups, &self.last_good);
         let keeps = |group: &_, cluster: Option<&_>| self.retention.keeps(group, cluster);
         let Merged { groups, kept, expired } = merge(&self.last_good, &snapshot, &derived, keeps);
         // Shares an equal list instead of holding it twice.
         let targets = if *self.last_good == groups { self.last_good.clone() } else { Arc::new(groups) };
         Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets, kept, expired }
+    }
+}
+
+/// Replaces groups with equal ones of another list, so that a change of a few targets does not hold the others twice. Both
+/// lists are sorted.
+fn share_equal(groups: &mut [TargetGroup], known: &[TargetGroup]) {
+    let mut known = known.iter().peekable();
+    for group in groups {
+        while known.next_if(|known| *known < group).is_some() {}
+        if let Some(equal) = known.next_if(|known| *known == group) {
+            *group = equal.clone();
+        }
     }
 }
 

@@ -177,7 +177,7 @@ impl Aws {
         }
         failures.absorb(of_details);
         self.ecs.evict_unused();
-        self.write_cache_file().await;
+        self.write_cache_file();
         self.report_cache_sizes();
         Snapshot { clusters, unlisted, definitions, hosts, failures }
     }
@@ -251,7 +251,7 @@ impl Aws {
         self.tasks.values_mut().for_each(TaskCache::invalidate);
     }
 
-    async fn write_cache_file(&self) {
+    fn write_cache_file(&self) {
         let (definitions, hosts, learned_with) = (&self.definitions, &self.hosts, &self.learned_with);
         if let Some(file) = &self.cache_file {
             let generation = definitions.generation() + hosts.generation();
@@ -260,7 +260,7 @@ impl Aws {
                 task_definitions: definitions.known(),
                 container_instances: hosts.known(),
             };
-            file.write(generation, contents).await;
+            file.write(generation, contents);
         }
     }
 

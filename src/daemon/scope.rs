@@ -63,8 +63,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let mut first = |refresh| publish.some(refresh);
         // A limited run publishes once a round.
         let first = self.left.is_none().then_some(&mut first as &mut dyn FnMut(Refresh));
-        let refresh = self.refresher.refresh(first).await;
-        drop(turn);
+        let refresh = turn.wait(self.refresher.refresh(first)).await;
         self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {
             let seconds = interval.as_secs();

@@ -141,6 +141,17 @@ async fn slow_scope_delays_no_other() {
     assert_eq!(fast.starts.borrow().len(), 2);
 }
 
+/// Each quarter of the scopes that hang holds its turns for five seconds only.
+#[tokio::test(start_paused = true)]
+async fn many_slow_scopes_do_not_delay_another() {
+    let slow = || Script::of([Step::Takes(Duration::from_secs(1000), running(&["slow"]))]);
+    let (slow, fast) = ((0..32).map(|_| slow()).collect::<Vec<_>>(), Script::of([Step::Learns(running(&["fast"]))]));
+    let fixture = Fixture::new();
+    let scripts: Vec<_> = slow.iter().chain([&fast]).collect();
+    run_for(21, several(&fixture, &scripts), unlimited(Interval::Every(Duration::from_secs(60)))).await;
+    assert_eq!(fixture.tasks().unwrap(), ["fast"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failing_scope_keeps_its_own_targets_only() {
     let failing = Script::of([Step::Learns(running(&["kept"])), Step::Learns(unlisted())]);

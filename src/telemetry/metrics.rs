@@ -235,10 +235,12 @@ impl Metrics {
                 Cause::Event => drop(self.updates.get_or_create(&ByCause { cause: EVENT }).inc()),
             }
         }
+        let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
+        for (reason, count) in publication.refreshes.iter().flat_map(|refresh| refresh.derived.skipped_by_reason()) {
+            *skipped.entry(reason).or_default() += count;
+        }
         for reason in SkipReason::CODES {
-            let skipped = publication.refreshes.iter().map(|refresh| refresh.derived.skipped_by_reason());
-            let count = skipped.filter_map(|counts| counts.get(reason).copied()).sum();
-            set(&self.skipped, &ByReason { reason }, count);
+            set(&self.skipped, &ByReason { reason }, skipped.get(reason).copied().unwrap_or(0));
         }
         let result = match &publication.output {
             Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => Some(WriteResult::replaced),

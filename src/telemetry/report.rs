@@ -36,7 +36,7 @@ pub(super) fn report(publication: &Publication, logged: &mut Logged) {
         report_kept(refresh);
     }
     let skipped: Vec<_> = publication.refreshes.iter().flat_map(|refresh| &refresh.derived.skipped).collect();
-    report_output(publication, &skipped, logged);
+    report_output(publication, (scopes > 1).then_some(publication.new.len()), &skipped, logged);
     report_misconfigurations(&skipped, &mut logged.misconfigurations);
     // If a failure hid all containers, the failure is the reason, and is logged already.
     if publication.targets.is_empty() && (publication.complete() || !skipped.is_empty()) {
@@ -56,7 +56,8 @@ fn report_kept(refresh: &Refresh) {
     }
 }
 
-fn report_output(publication: &Publication, skipped: &[&Skipped], logged: &mut Logged) {
+/// Logs what became of the output. If there are several scopes, `scopes` says of how many of them the refresh is new.
+fn report_output(publication: &Publication, scopes: Option<usize>, skipped: &[&Skipped], logged: &mut Logged) {
     let output = Some(discriminant(&publication.output));
     let as_before = logged.output == output;
     logged.output = output;
@@ -67,11 +68,11 @@ fn report_output(publication: &Publication, skipped: &[&Skipped], logged: &mut L
     match &publication.output {
         // Without a file, the targets are only served.
         Outcome::Written(Written::Unchanged) if added + removed > 0 => {
-            info!(targets, added, removed, skipped = skipped(), seconds = took, "targets changed");
+            info!(targets, added, removed, skipped = skipped(), seconds = took, scopes, "targets changed");
         }
-        Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, "targets unchanged"),
+        Outcome::Written(Written::Unchanged) => debug!(targets, seconds = took, scopes, "targets unchanged"),
         Outcome::Written(Written::Replaced(_) | Written::InPlace(_)) => {
-            info!(targets, added, removed, skipped = skipped(), seconds = took, "targets written");
+            info!(targets, added, removed, skipped = skipped(), seconds = took, scopes, "targets written");
         }
         Outcome::Failed(error) => {
             error!(targets, error = %error, "cannot write targets: retrying at the next refresh")

@@ -14,6 +14,9 @@ pub(crate) const PORT: u16 = 9102;
 /// The default clusters, with the share of the tasks in each, in thousandths.
 const CLUSTERS: [(&str, usize); 3] = [("production", 505), ("payments", 300), ("staging", 195)];
 
+/// The regions, of which small organisations use the first ones.
+const REGIONS: [&str; 4] = ["us-east-1", "eu-west-1", "eu-north-1", "ap-south-1"];
+
 /// The number of tasks on one container instance.
 const TASKS_PER_INSTANCE: usize = 10;
 
@@ -27,12 +30,20 @@ pub(crate) struct Shape {
     /// Three clusters have the default names and sizes. Any other number of clusters have equal sizes.
     pub(crate) clusters: usize,
     pub(crate) tenths_on_ec2: usize,
+    /// The number of scopes, each of which has all of the above.
+    pub(crate) scopes: usize,
 }
 
 impl Shape {
     /// Returns the default shape: six task definitions per hundred tasks, three clusters, 30 % of the tasks on EC2.
     pub(crate) fn usual(tasks: usize) -> Self {
-        Self { tasks, definitions: (tasks * 6 / 100).max(2), clusters: CLUSTERS.len(), tenths_on_ec2: 3 }
+        Self { tasks, definitions: (tasks * 6 / 100).max(2), clusters: CLUSTERS.len(), tenths_on_ec2: 3, scopes: 1 }
+    }
+
+    /// Returns the regions, in each of which every account has a scope: up to four.
+    pub(crate) fn regions(self) -> &'static [&'static str] {
+        let regions = (1..=REGIONS.len()).rev().find(|regions| self.scopes.is_multiple_of(*regions));
+        &REGIONS[..regions.unwrap_or(1)]
     }
 
     /// Returns the names of the clusters with their numbers of tasks.
@@ -52,22 +63,38 @@ impl Shape {
 
 /// Returns the world of this shape.
 pub(crate) fn of(shape: Shape) -> World {
+    let mut scopes = (0..shape.scopes).map(|nth| scope(shape, nth));
+    let home = scopes.next().unwrap_or_default();
+    scopes.fold(home, World::with_other)
+}
+
+/// Returns the number of the nth account.
+pub(crate) fn account(nth: usize) -> String {
+    (123_456_789_012 + nth).to_string()
+}
+
+/// Returns the nth scope, whose tasks and instances have addresses of their own.
+fn scope(shape: Shape, nth: usize) -> World {
+    let regions = shape.regions();
     let on_ec2 = (shape.definitions * shape.tenths_on_ec2 / 10).max(usize::from(shape.tenths_on_ec2 > 0));
     let mode = |n| if n < on_ec2 { "bridge" } else { "awsvpc" };
     let definitions: Vec<_> = (0..shape.definitions).map(|n| definition(n, mode(n))).collect();
     let (ec2, fargate) = definitions.split_at(on_ec2);
     let (kinds, mut placed) = ([ec2, fargate], [0, 0]);
-    let mut world = World::default();
+    let mut world = World::new(&account(nth / regions.len()), regions[nth % regions.len()]);
+    let first_instance = nth * (shape.tasks * shape.tenths_on_ec2 / 10 / TASKS_PER_INSTANCE + shape.clusters);
     for (name, size) in shape.clusters() {
         let mut cluster = Cluster::new(&name);
         let mut on_instances = 0;
         for n in 0..size {
             let kind = usize::from(n % 10 >= shape.tenths_on_ec2);
             let definition = &kinds[kind][placed[kind] % kinds[kind].len()];
-            let on = (kind == 0).then(|| instance(&mut world, &mut cluster, on_instances / TASKS_PER_INSTANCE));
+            let on = (kind == 0)
+                .then(|| instance(&mut world, &mut cluster, on_instances / TASKS_PER_INSTANCE, first_instance));
             on_instances += usize::from(on.is_some());
             let containers = definition.container_definitions.len();
-            cluster.add_task(task(&name, &definition.name(), containers, on.as_deref(), placed[0] + placed[1]));
+            let serial = nth * shape.tasks + placed[0] + placed[1];
+            cluster.add_task(task(&world, &name, &definition.name(), containers, on.as_deref(), serial));
             placed[kind] += 1;
         }
         world.add_cluster(cluster);
@@ -77,7 +104,14 @@ pub(crate) fn of(shape: Shape) -> World {
 }
 
 /// Returns the task with this serial number and number of containers, on this container instance or on Fargate.
-pub(crate) fn task(cluster: &str, definition: &str, containers: usize, on: Option<&str>, serial: usize) -> Task {
+pub(crate) fn task(
+    scope: &World,
+    cluster: &str,
+    definition: &str,
+    containers: usize,
+    on: Option<&str>,
+    serial: usize,
+) -> Task {
     let id = format!("{:016x}{:016x}", mixed(serial), mixed(!serial));
     let family = definition.split(':').next().unwrap_or_default();
     let mut task = match on {
@@ -104,7 +138,7 @@ pub(crate) fn task(cluster: &str, definition: &str, containers: usize, on: Optio
         task = task.member(name, value);
     }
     let names = ["app", "log-router"].into_iter().take(containers);
-    task.containers = names.map(|name| container(cluster, &task, family, name, serial)).collect();
+    task.containers = names.map(|name| container(scope, cluster, &task, family, name, serial)).collect();
     task
 }
 
@@ -131,7 +165,7 @@ fn on_fargate(id: &str, definition: &str, serial: usize) -> Task {
     task
 }
 
-fn container(cluster: &str, task: &Task, family: &str, name: &str, serial: usize) -> Container {
+fn container(scope: &World, cluster: &str, task: &Task, family: &str, name: &str, serial: usize) -> Container {
     let mut container = Container::new(name)
         .member("cpu", json!("256"))
         .member("healthStatus", json!("HEALTHY"))
@@ -139,7 +173,7 @@ fn container(cluster: &str, task: &Task, family: &str, name: &str, serial: usize
         .member("imageDigest", json!(format!("sha256:{}", digest(serial))))
         .member("memory", json!("512"))
         .member("runtimeId", json!(format!("{}-{:010}", task.id, mixed(serial) >> 32)));
-    container.container_arn = Some(World::default().container_arn(cluster, &task.id, &uuid(serial + name.len())));
+    container.container_arn = Some(scope.container_arn(cluster, &task.id, &uuid(serial + name.len())));
     if task.container_instance.is_none() {
         let interface = json!({"attachmentId": uuid(serial), "privateIpv4Address": address(serial)});
         container.network_interfaces.push(interface);
@@ -160,9 +194,10 @@ fn address(serial: usize) -> String {
 }
 
 /// Returns the id of the nth container instance of the cluster. Adds it, with its EC2 instance, if it is the next one.
-fn instance(world: &mut World, cluster: &mut Cluster, nth: usize) -> String {
+/// The instances of the scope are numbered from `first`.
+fn instance(world: &mut World, cluster: &mut Cluster, nth: usize, first: usize) -> String {
     if nth == cluster.container_instances.len() {
-        let n = world.instances.len();
+        let n = first + world.instances.len();
         let id = format!("i-{:017x}", mixed(n) >> 4);
         let instance = Instance::new(&id, &format!("10.{}.{}.10", 16 + n / 256, n % 256));
         world.add_instance(instance.tag("Name", "fleet").tag("aws:autoscaling:groupName", "fleet"));

@@ -1,5 +1,8 @@
 //! Accounts, regions and patterns of clusters: what is asked, where, and what is found.
 
+mod isolation;
+mod restarts;
+
 use simaws::{Calls, Cluster, Fault, FaultKind, World};
 
 use super::fixtures::{exporter, fargate, on_fargate};

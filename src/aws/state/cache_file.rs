@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use crate::config::AwsConfig;
 use crate::inventory::{ContainerInstance, ContainerInstanceArn, Scope, TaskDefinition, TaskDefinitionArn};
@@ -92,11 +92,11 @@ struct Header {
 pub(in crate::aws) struct CacheFile {
     writer: FileWriter,
     state: State,
-    /// The generation of the caches that was last written.
+    /// The generation of the caches that was last written, or is to be written next.
     generation: u64,
     /// The stamp of the file after it was last read or written.
     stamp: Option<Stamp>,
-    work: Option<(Work, JoinHandle<Stamped>)>,
+    desk: Arc<Mutex<Desk>>,
 }
 
 /// The stamp of the file after work.
@@ -114,10 +114,37 @@ enum State {
 }
 
 /// Work on a thread for blocking work.
-#[derive(Clone, Copy)]
 enum Work {
     Look,
-    Write,
+    Write(Contents),
+}
+
+/// The result of work.
+enum Done {
+    Looked(Option<Stamp>),
+    Written(Stamped),
+}
+
+/// What is exchanged with the thread, which works as long as there is work.
+#[derive(Default)]
+struct Desk {
+    working: bool,
+    next: Option<Work>,
+    done: Vec<Done>,
+}
+
+impl Desk {
+    fn lock(desk: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the next work. If there is none, the thread ends.
+    fn take(desk: &Mutex<Self>) -> Option<Work> {
+        let mut desk = Self::lock(desk);
+        let next = desk.next.take();
+        desk.working = next.is_some();
+        next
+    }
 }
 
 impl CacheFile {
@@ -140,49 +167,58 @@ impl CacheFile {
             tracing::warn!(path = %path.display(), reason, "cache file ignored: asking AWS for everything again");
             Contents::default()
         });
-        (Self { writer, state: State::AsWritten, generation: 0, stamp, work: None }, contents)
+        (Self { writer, state: State::AsWritten, generation: 0, stamp, desk: Arc::default() }, contents)
     }
 
     /// Writes the contents if their generation is new, or if somebody has removed or changed the file. Does not wait for
-    /// the disk: while earlier work is in progress, the next refresh tries again.
-    pub(in crate::aws) async fn write(&mut self, generation: u64, contents: impl FnOnce() -> Contents) {
-        if let Some((work, handle)) = self.work.take_if(|(_, handle)| handle.is_finished()) {
-            self.finish(work, handle.await.ok());
-        }
-        if self.work.is_some() {
-            return;
-        }
-        let writer = self.writer.clone();
-        if generation == self.generation && self.state == State::AsWritten {
-            self.work = Some((Work::Look, spawn_blocking(move || Ok(writer.stamp()))));
+    /// the disk: a write in progress is followed by that of the newest contents.
+    pub(in crate::aws) fn write(&mut self, generation: u64, contents: impl FnOnce() -> Contents) {
+        let desk = self.desk.clone();
+        let mut desk = Desk::lock(&desk);
+        desk.done.drain(..).for_each(|done| self.finish(done));
+        let is_written = generation == self.generation && self.state == State::AsWritten;
+        if desk.working && generation == self.generation {
             return;
         }
         self.generation = generation;
-        let bytes = render(&contents());
-        let write = move || {
-            let written = writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)?;
-            tracing::debug!(bytes = bytes.len(), result = ?written, "cache file written");
-            Ok(writer.stamp())
-        };
-        self.work = Some((Work::Write, spawn_blocking(write)));
+        desk.next = Some(if is_written { Work::Look } else { Work::Write(contents()) });
+        if !std::mem::replace(&mut desk.working, true) {
+            let (writer, desk) = (self.writer.clone(), self.desk.clone());
+            spawn_blocking(move || work(&writer, &desk));
+        }
     }
 
     /// Takes the result of work. Logs a failed write, once for consecutive ones.
-    fn finish(&mut self, work: Work, result: Option<Stamped>) {
-        match (work, result) {
-            (Work::Write, Some(Ok(stamp))) => (self.state, self.stamp) = (State::AsWritten, stamp),
-            (Work::Look, Some(Ok(stamp))) if stamp == self.stamp => {}
-            (Work::Look, _) => self.state = State::Changed,
-            (Work::Write, failed) => {
-                let failed_before = std::mem::replace(&mut self.state, State::Failed) == State::Failed;
-                if let Some(Err(error)) = failed
-                    && !failed_before
-                {
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Written(Ok(stamp)) => (self.state, self.stamp) = (State::AsWritten, stamp),
+            Done::Looked(stamp) if stamp == self.stamp => {}
+            Done::Looked(_) => self.state = State::Changed,
+            Done::Written(Err(error)) => {
+                if std::mem::replace(&mut self.state, State::Failed) != State::Failed {
                     tracing::warn!(%error, "cannot write the cache file: a restart will ask AWS for everything again");
                 }
             }
         }
     }
+}
+
+/// Works until there is nothing left to do.
+fn work(writer: &FileWriter, desk: &Mutex<Desk>) {
+    while let Some(work) = Desk::take(desk) {
+        let done = match work {
+            Work::Look => Done::Looked(writer.stamp()),
+            Work::Write(contents) => Done::Written(write(writer, &contents)),
+        };
+        Desk::lock(desk).done.push(done);
+    }
+}
+
+fn write(writer: &FileWriter, contents: &Contents) -> Stamped {
+    let bytes = render(contents);
+    let written = writer.write(&|out| out.write_all(&bytes), IfUnchanged::Leave)?;
+    tracing::debug!(bytes = bytes.len(), result = ?written, "cache file written");
+    Ok(writer.stamp())
 }
 
 fn render(contents: &Contents) -> Vec<u8> {

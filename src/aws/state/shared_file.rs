@@ -1,9 +1,7 @@
 //! The cache file, which all scopes share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-
-use tokio::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cache_file::{CacheFile, Contents, LearnedWith};
 
@@ -38,14 +36,14 @@ impl SharedFile {
     }
 
     /// Writes the file if the generation of this part is new, with the parts of the other scopes as of their last writes.
-    pub(in crate::aws) async fn write(&self, generation: u64, contents: impl FnOnce() -> Contents) {
-        let Parts { file, learned_with, parts } = &mut *self.file.lock().await;
+    pub(in crate::aws) fn write(&self, generation: u64, contents: impl FnOnce() -> Contents) {
+        let Parts { file, learned_with, parts } = &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = parts.get_mut(self.part).filter(|part| part.generation != generation) {
             *part = Part { generation, contents: contents() };
         }
         // The generations only grow, so that their sum changes with each of them.
         let all = parts.iter().map(|part| part.generation).sum();
-        file.write(all, || merged(learned_with, parts)).await;
+        file.write(all, || merged(learned_with, parts));
     }
 }
 

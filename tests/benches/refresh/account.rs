@@ -1,13 +1,36 @@
-//! The expected targets of a world, and a change of the world.
+//! The flags for a world, its expected targets, and a change of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use simaws::{Task, World};
 
-use crate::world::{PORT, task};
+use crate::world::{PORT, Shape, account, task};
+
+impl Shape {
+    /// Returns the shape of an organisation: twelve task definitions per hundred tasks in each of these scopes.
+    pub(crate) fn organisation(scopes: usize, tasks: usize) -> Self {
+        Self { definitions: (tasks * 12 / 100).max(2), scopes, ..Self::usual(tasks) }
+    }
+
+    /// Returns the flags with which the program asks for all scopes.
+    pub(crate) fn flags(self) -> Vec<String> {
+        if self.scopes == 1 {
+            return Vec::new();
+        }
+        let regions = self.regions();
+        let role = |n| format!(",arn:aws:iam::{}:role/discovery", account(n));
+        let roles: String = (1..self.scopes / regions.len()).map(role).collect();
+        vec![format!("-config.role-arn=self{roles}"), format!("-config.region={}", regions.join(","))]
+    }
+}
 
 /// Returns the targets of a world: the container `app` of every task.
 pub(crate) fn targets(world: &World) -> BTreeSet<String> {
+    iter::once(world).chain(&world.others).flat_map(targets_of_scope).collect()
+}
+
+fn targets_of_scope(world: &World) -> Vec<String> {
     let addresses: BTreeMap<&str, &str> = world
         .instances
         .iter()
@@ -34,9 +57,18 @@ fn target(task: &Task, hosts: &BTreeMap<&str, &str>) -> Option<String> {
     }
 }
 
-/// Replaces 1 % of the tasks by new ones, one of them with a new revision of its task definition.
+/// Replaces 1 % of the tasks by new ones, in each scope one of them with a new revision of its task definition.
 pub(crate) fn replace_a_hundredth(world: &mut World) {
-    let mut serial: usize = world.clusters.iter().map(|cluster| cluster.tasks.len()).sum();
+    let scopes = || iter::once(&*world).chain(&world.others);
+    let mut serial = scopes().flat_map(|scope| &scope.clusters).map(|cluster| cluster.tasks.len()).sum();
+    for other in &mut world.others {
+        replace_a_hundredth_of_scope(other, &mut serial);
+    }
+    replace_a_hundredth_of_scope(world, &mut serial);
+}
+
+fn replace_a_hundredth_of_scope(world: &mut World, serial: &mut usize) {
+    let scope = World::new(&world.account, &world.region);
     let mut next_revision = None;
     for cluster in &mut world.clusters {
         for hundred in 0..cluster.tasks.len().div_ceil(100) {
@@ -47,8 +79,8 @@ pub(crate) fn replace_a_hundredth(world: &mut World) {
                 Some(_) => &place.task_definition,
             };
             let (containers, on) = (place.containers.len(), place.container_instance.as_deref());
-            *place = task(&cluster.name, definition, containers, on, serial);
-            serial += 1;
+            *place = task(&scope, &cluster.name, definition, containers, on, *serial);
+            *serial += 1;
         }
     }
     if let Some((family, revision)) = next_revision.as_deref().and_then(|next| next.rsplit_once(':')) {

@@ -3,12 +3,12 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`world`] | the world of a benchmark |
-//! | [`account`] | its expected targets, and a change of it |
+//! | [`account`] | the flags for it, its expected targets, and a change of it |
 //! | [`program`] | the program as a child process, and its resource usage |
 //! | [`measure`] | a scenario from a cold start to a restart |
 //! | [`table`], [`waterfall`] | the output |
 //!
-//! `cargo test` runs a short form: one small world, whose API calls and file are checked.
+//! `cargo test` runs a short form: two small worlds, whose API calls and files are checked.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod account;
@@ -30,8 +30,9 @@ use world::Shape;
 
 const USAGE: &str =
     "cargo bench -p benches --bench refresh [-- [TASKS...] [--definitions N] [--clusters N] [--tenths-on-ec2 N]
-    [--refreshes N] [--interval SECONDS] [-FLAG...]]
-A FLAG is one of ecs-discovery's, such as -config.meta-labels.";
+    [--scopes N] [--refreshes N] [--interval SECONDS] [-FLAG...]]
+With --scopes, each scope has TASKS tasks, and 12 definitions per 100 tasks. A FLAG is one of ecs-discovery's, such as
+-config.meta-labels.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,7 +75,7 @@ fn overhead_of_simaws(measured: &Measured, latency: Duration) -> String {
 
 fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
     let (mut sizes, mut refreshes, mut interval, mut flags) = (Vec::new(), 20, None, Vec::new());
-    let (mut definitions, mut clusters, mut tenths_on_ec2) = (None, None, None);
+    let (mut definitions, mut clusters, mut tenths_on_ec2, mut scopes) = (None, None, None, None);
     let mut given = arguments.iter();
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
@@ -83,6 +84,7 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
             "--definitions" => definitions = Some(value()?.parse()?),
             "--clusters" => clusters = Some(value()?.parse()?),
             "--tenths-on-ec2" => tenths_on_ec2 = Some(value()?.parse()?),
+            "--scopes" => scopes = Some(value()?.parse()?),
             "--refreshes" => refreshes = value()?.parse()?,
             "--interval" => interval = Some(Duration::from_secs_f64(value()?.parse()?)),
             other if other.starts_with("--") => return Err(USAGE.into()),
@@ -94,12 +96,12 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
         sizes = vec![100, 1_000, 10_000];
     }
     let shape = |tasks| {
-        let usual = Shape::usual(tasks);
+        let usual = scopes.map_or_else(|| Shape::usual(tasks), |scopes| Shape::organisation(scopes, tasks));
         Shape {
-            tasks,
             definitions: definitions.unwrap_or(usual.definitions),
             clusters: clusters.unwrap_or(usual.clusters),
             tenths_on_ec2: tenths_on_ec2.unwrap_or(usual.tenths_on_ec2),
+            ..usual
         }
     };
     let binary = binary()?;
@@ -120,16 +122,19 @@ fn refill_interval(tasks: usize) -> Duration {
     Duration::from_secs_f64(2.0 + tasks as f64 * 2.0 / 100.0 / 20.0)
 }
 
-/// Checks that the benchmark works, and the exact API calls in a small world.
+/// Checks that the benchmark works, and the exact API calls in small worlds.
 fn short_form() -> Outcome<()> {
-    let scenario = Scenario {
-        binary: binary()?,
-        shape: Shape::usual(300),
-        refreshes: 4,
-        interval: Duration::from_secs(1),
-        latency: Duration::from_millis(1),
-        flags: Vec::new(),
-    };
+    short_form_of_one_scope()?;
+    short_form_of_several_scopes()
+}
+
+fn short(shape: Shape, interval: u64) -> Outcome<Scenario> {
+    let (interval, latency) = (Duration::from_secs(interval), Duration::from_millis(1));
+    Ok(Scenario { binary: binary()?, shape, refreshes: 4, interval, latency, flags: Vec::new() })
+}
+
+fn short_form_of_one_scope() -> Outcome<()> {
+    let scenario = short(Shape::usual(300), 1)?;
     let measured = measure(&scenario)?;
     // The clusters have 151, 90 and 59 tasks: four pages or batches of up to 100. A later refresh describes only a
     // tenth of the largest cluster again, which makes three batches.
@@ -147,6 +152,33 @@ fn short_form() -> Outcome<()> {
     let kept = [("ecs:DescribeTasks", 4), ("ec2:DescribeInstances", 1)];
     at_most("restarted", &measured.restarted, &[&listing[..], &kept, &verified].concat())?;
     println!("{}{}", table::table(&scenario, &measured)?, waterfall::waterfall(&measured.first.calls));
+    Ok(())
+}
+
+/// In six scopes, three regions of two accounts, everything is asked for six times, but one role is assumed once.
+fn short_form_of_several_scopes() -> Outcome<()> {
+    const SCOPES: usize = 6;
+    let scenario = short(Shape::organisation(SCOPES, 300), 5)?;
+    let measured = measure(&scenario)?;
+    let times = |calls: &[(&'static str, usize)]| -> Vec<_> {
+        calls.iter().map(|(operation, count)| (*operation, count * SCOPES)).collect()
+    };
+    let listing = [("ecs:ListClusters", 1), ("ecs:ListTasks", 4)];
+    let machines = [("ecs:DescribeContainerInstances", 3), ("ec2:DescribeInstances", 1)];
+    let cold = [("ecs:DescribeTasks", 4), ("ecs:DescribeTaskDefinition", 36)];
+    let role = ("sts:AssumeRole", 1);
+    exactly("first", &measured.first, &[times(&[&listing[..], &machines, &cold].concat()), vec![role]].concat())?;
+    for steady in &measured.steady {
+        exactly("steady", steady, &times(&[&listing[..], &[("ecs:DescribeTasks", 3)]].concat()))?;
+    }
+    let new_revision = [("ecs:DescribeTasks", 3), ("ecs:DescribeTaskDefinition", 1)];
+    at_most("changed", &measured.changed, &times(&[listing, new_revision].concat()))?;
+    // A tenth of what the cache file restored is verified.
+    let verified = [("ecs:DescribeTaskDefinition", 4), ("ecs:DescribeContainerInstances", 2)];
+    let kept = [("ecs:DescribeTasks", 4), ("ec2:DescribeInstances", 1)];
+    let restarted = times(&[&listing[..], &kept, &verified].concat());
+    at_most("restarted", &measured.restarted, &[restarted, vec![role]].concat())?;
+    println!("{}", table::table(&scenario, &measured)?);
     Ok(())
 }
 

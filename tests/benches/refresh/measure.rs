@@ -11,7 +11,7 @@ use crate::account::{replace_a_hundredth, targets};
 use crate::program::{Outcome, Program, Refreshed};
 use crate::world::{self, Shape};
 
-/// The call that starts a refresh of all clusters and occurs once in it.
+/// The call that starts a refresh of a scope and occurs once in it.
 const FIRST_CALL: &str = "ecs:ListClusters";
 
 /// A run to measure.
@@ -34,11 +34,16 @@ pub(crate) struct Measured {
     pub(crate) changed: Round,
     /// The first refresh of a new process in the same directory.
     pub(crate) restarted: Round,
+    /// The size of the file in bytes.
+    pub(crate) file: u64,
 }
 
-/// The measurements of one refresh.
+/// The measurements of one refresh of all scopes.
 pub(crate) struct Round {
+    /// The time from the first call to the last publication.
     pub(crate) took: Duration,
+    /// How often the file was written.
+    pub(crate) writes: usize,
     pub(crate) cpu: Duration,
     /// Resident memory in bytes after the refresh, and its peak until then.
     pub(crate) resident: u64,
@@ -67,22 +72,23 @@ pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
     let place = tempfile::tempdir()?;
     let file = place.path().join("ecs_file_sd.yml");
     let aws = SimAws::start_blocking(world::of(scenario.shape))?;
+    let scopes = scenario.shape.scopes;
     let mut rounds = run(scenario, &aws, &file, |program| {
         let mut rounds = Vec::new();
         for _ in 0..scenario.refreshes {
-            rounds.push(program.refreshed()?);
+            rounds.push(program.refreshed(scopes)?);
         }
         check(&aws, &file)?;
         aws.change(replace_a_hundredth);
-        rounds.push(program.refreshed()?);
+        rounds.push(program.refreshed(scopes)?);
         if check(&aws, &file).is_err() {
             // This refresh had started before the change.
-            rounds.push(program.refreshed()?);
+            rounds.push(program.refreshed(scopes)?);
             check(&aws, &file)?;
         }
         Ok(rounds)
     })?;
-    let mut restarted = run(scenario, &aws, &file, |program| Ok(vec![program.refreshed()?]))?;
+    let mut restarted = run(scenario, &aws, &file, |program| Ok(vec![program.refreshed(scopes)?]))?;
     check(&aws, &file)?;
     let unexpected = aws.unexpected();
     if !unexpected.is_empty() {
@@ -90,7 +96,11 @@ pub(crate) fn measure(scenario: &Scenario) -> Outcome<Measured> {
     }
     let (Some(changed), Some(restarted)) = (rounds.pop(), restarted.pop()) else { return Err("no refresh".into()) };
     rounds.truncate(scenario.refreshes);
-    Ok(Measured { first: rounds.remove(0), steady: rounds, changed, restarted })
+    let (first, steady) = (rounds.remove(0), rounds);
+    if steady.iter().any(|round| round.writes > 0) {
+        return Err("the file was written although nothing had changed".into());
+    }
+    Ok(Measured { first, steady, changed, restarted, file: std::fs::metadata(&file)?.len() })
 }
 
 /// Runs the program once. The token buckets are full at the start.
@@ -103,7 +113,7 @@ fn run(
     aws.set_options(Options { latency: scenario.latency, quotas: true, ..Options::default() });
     aws.take_calls();
     let interval = format!("-config.scrape-interval={}ms", scenario.interval.as_millis());
-    let flags = [&[interval], scenario.flags.as_slice()].concat();
+    let flags = [&[interval], scenario.shape.flags().as_slice(), &scenario.flags].concat();
     let program = Program::start(&scenario.binary, &aws.url(), file, &flags)?;
     let refreshes = watch(&program)?;
     program.stop()?;
@@ -121,29 +131,35 @@ fn calls(aws: &SimAws) -> Vec<Span> {
     calls
 }
 
-/// Assigns the calls to the refreshes.
+/// Assigns the calls to the refreshes, of which each scope makes one at a time.
 fn rounds(refreshes: Vec<Refreshed>, calls: Vec<Span>) -> Outcome<Vec<Round>> {
     let mut by_refresh: Vec<Vec<Span>> = Vec::new();
+    let mut started: BTreeMap<String, usize> = BTreeMap::new();
     for call in calls {
-        if call.operation == FIRST_CALL {
-            by_refresh.push(Vec::new());
-        }
-        by_refresh.last_mut().ok_or_else(|| format!("a refresh does not start with {FIRST_CALL}"))?.push(call);
+        let of_scope = started.entry(call.scope.clone()).or_default();
+        *of_scope += usize::from(call.operation == FIRST_CALL);
+        // A session is asked for before the first refresh of its scope.
+        let refresh = of_scope.saturating_sub(1);
+        by_refresh.resize_with(by_refresh.len().max(refresh + 1), Vec::new);
+        by_refresh[refresh].push(call);
     }
     if by_refresh.len() < refreshes.len() {
         return Err(format!("{} refreshes, but {} calls of {FIRST_CALL}", refreshes.len(), by_refresh.len()).into());
     }
     let mut used = Duration::ZERO;
-    let rounds = refreshes.into_iter().zip(by_refresh).map(|(Refreshed { took, usage }, calls)| {
+    let rounds = refreshes.into_iter().zip(by_refresh).map(|(Refreshed { published, writes, usage }, calls)| {
         let cpu = usage.cpu.saturating_sub(std::mem::replace(&mut used, usage.cpu));
-        Round { took, cpu, resident: usage.resident, peak: usage.peak, calls }
+        let took = calls.first().map_or(Duration::ZERO, |first| published.saturating_duration_since(first.begun));
+        Round { took, writes, cpu, resident: usage.resident, peak: usage.peak, calls }
     });
     Ok(rounds.collect())
 }
 
 /// Checks that the file has exactly the targets of the world.
 fn check(aws: &SimAws, file: &Path) -> Outcome<()> {
-    let expected = targets(&aws.world());
+    let mut expected = BTreeSet::new();
+    // Without a copy of the world, which may be large.
+    aws.change(|world| expected = targets(world));
     let text = std::fs::read_to_string(file)?;
     let found: BTreeSet<String> =
         text.lines().filter_map(|line| line.strip_prefix("  - ")).map(str::to_owned).collect();

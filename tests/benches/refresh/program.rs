@@ -38,13 +38,15 @@ pub(crate) fn binary() -> Outcome<PathBuf> {
 /// A running program. It is killed on drop.
 pub(crate) struct Program {
     child: Child,
-    log: Receiver<String>,
+    log: Receiver<(Instant, String)>,
 }
 
-/// A finished refresh.
+/// A finished refresh of all scopes.
 pub(crate) struct Refreshed {
-    /// Its duration according to the program's log.
-    pub(crate) took: Duration,
+    /// When it was published.
+    pub(crate) published: Instant,
+    /// How often the file was written.
+    pub(crate) writes: usize,
     /// The resource usage after it.
     pub(crate) usage: Usage,
 }
@@ -77,16 +79,17 @@ impl Program {
         let stderr = child.stderr.take().ok_or("stderr is not piped")?;
         thread::spawn(move || {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            lines.map(|line| send.send(line)).take_while(Result::is_ok).for_each(drop);
+            lines.map(|line| send.send((Instant::now(), line))).take_while(Result::is_ok).for_each(drop);
         });
         Ok(Self { child, log })
     }
 
-    /// Waits for the end of the next refresh, and until the program is idle.
-    pub(crate) fn refreshed(&self) -> Outcome<Refreshed> {
+    /// Waits for the end of the next refresh of all scopes, and until the program is idle.
+    pub(crate) fn refreshed(&self, scopes: usize) -> Outcome<Refreshed> {
         let deadline = Instant::now() + DEADLINE;
+        let (mut refreshed, mut writes) = (0, 0);
         loop {
-            let line = match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let (at, line) = match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => return Err("no refresh ended before the deadline".into()),
                 Err(RecvTimeoutError::Disconnected) => return Err("the program exited".into()),
@@ -95,10 +98,16 @@ impl Program {
             if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG")) {
                 return Err(line.into());
             }
-            if let (Some("targets written" | "targets unchanged"), Some(seconds)) =
-                (entry["message"].as_str(), entry["seconds"].as_f64())
-            {
-                return Ok(Refreshed { took: Duration::from_secs_f64(seconds), usage: self.wait_until_idle()? });
+            let message = entry["message"].as_str().unwrap_or_default();
+            if matches!(message, "targets written" | "targets unchanged") {
+                writes += usize::from(message == "targets written");
+                // Several scopes are published as they finish, and before that in part: that took no refresh. With one
+                // scope, the log does not say how many.
+                let whole = entry["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0);
+                refreshed += entry["scopes"].as_u64().unwrap_or(u64::from(whole));
+            }
+            if refreshed >= scopes as u64 {
+                return Ok(Refreshed { published: at, writes, usage: self.wait_until_idle()? });
             }
         }
     }

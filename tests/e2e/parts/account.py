@@ -18,10 +18,10 @@ def docker_labels(port, job=None, path=None, scheme=None, server_name=None):
 
 
 class Account:
-    def __init__(self, endpoint, keys=TEST_KEYS, trust=None):
+    def __init__(self, endpoint, keys=TEST_KEYS, trust=None, region=REGION):
         """trust: path of the CA certificate, if the endpoint uses TLS."""
-        self.endpoint = endpoint
-        session = boto3.Session(keys.id, keys.secret, keys.token, region_name=REGION)
+        self.endpoint, self._keys = endpoint, keys
+        session = boto3.Session(keys.id, keys.secret, keys.token, region_name=region)
         self._client = partial(session.client, endpoint_url=endpoint, verify=trust)
         self.ecs, self.ec2, self.iam, self.sts = map(self._client, ("ecs", "ec2", "iam", "sts"))
 
@@ -118,6 +118,10 @@ class Account:
         session = self.session(role_arn)
         keys = Keys(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
         return Account(self.endpoint, keys)
+
+    def in_region(self, region):
+        """Returns the same account in another region."""
+        return Account(self.endpoint, self._keys, region=region)
 
     # Expected content of the file
 

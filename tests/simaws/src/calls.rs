@@ -31,6 +31,8 @@ pub struct Calls {
 pub struct Span {
     /// The operation, such as `ecs:ListTasks`.
     pub operation: String,
+    /// The account and the region, as `ACCOUNT/REGION`.
+    pub scope: String,
     /// When the request had been read.
     pub begun: Instant,
     /// When the response had been written.

@@ -40,6 +40,7 @@ pub(crate) struct Inner {
 pub(crate) struct InFlight {
     state: Arc<State>,
     operation: String,
+    scope: Scope,
     begun: Instant,
     throttled: bool,
 }
@@ -47,8 +48,8 @@ pub(crate) struct InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let operation = std::mem::take(&mut self.operation);
-        let span = Span { operation, begun: self.begun, ended: Instant::now(), throttled: self.throttled };
+        let (operation, scope) = (std::mem::take(&mut self.operation), self.scope.to_string());
+        let span = Span { operation, scope, begun: self.begun, ended: Instant::now(), throttled: self.throttled };
         self.state.lock().calls.record_end(span);
     }
 }
@@ -96,7 +97,8 @@ impl State {
         if throttled {
             inner.calls.record_throttled();
         }
-        let in_flight = InFlight { state: Arc::clone(self), operation: request.operation.clone(), begun, throttled };
+        let operation = request.operation.clone();
+        let in_flight = InFlight { state: Arc::clone(self), operation, scope, begun, throttled };
         Plan { fault, latency: inner.options.latency, in_flight }
     }
 
