@@ -6,10 +6,14 @@
 # not needed: Docker's classic builder and buildah also work. Compiling aws-sdk-ec2 takes about 7 GB of memory.
 # tests/image builds and tests this image.
 
-# The exact version in rust-toolchain.toml, and at least the rust-version in Cargo.toml. The slim image has what ring (the
-# cryptography of TLS) and the linker need, gcc and libc6-dev, as well as CA certificates.
-FROM rust:1.95.0-slim-bookworm AS build
+# The exact version in rust-toolchain.toml, and at least the rust-version in Cargo.toml; Dependabot updates the digest. The
+# slim image has what ring (the cryptography of TLS) and the linker need, gcc and libc6-dev, as well as CA certificates.
+FROM rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 WORKDIR /src
+
+# Adds a list of the crates to the binary, which scanners of vulnerabilities read (`cargo audit bin`, Trivy, Syft). Before
+# RUSTFLAGS is set, because cargo cannot build its procedural macros with it.
+RUN cargo install --locked --root /usr/local cargo-auditable@0.7.7
 
 # A static binary, so that the final stage needs no C library. Because of this flag cargo needs an explicit --target,
 # although it is the host's: without it the flag would also apply to build scripts and to procedural macros, which cannot
@@ -28,7 +32,7 @@ COPY tests/simaws/Cargo.toml tests/simaws/
 RUN mkdir -p src tests/simaws/src \
  && touch src/lib.rs tests/simaws/src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \
- && cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+ && cargo auditable build --locked --release --package ecs-discovery --bin ecs-discovery \
         --target "$(rustc --print host-tuple)"
 
 # The program. The touch is needed because cargo compares modification times, and COPY keeps those of the working copy,
@@ -38,20 +42,29 @@ ARG REVISION=unknown
 COPY src src
 RUN touch src/lib.rs src/main.rs \
  && ECS_DISCOVERY_REVISION="$REVISION" \
-    cargo build --locked --release --package ecs-discovery --bin ecs-discovery \
+    cargo auditable build --locked --release --package ecs-discovery --bin ecs-discovery \
         --target "$(rustc --print host-tuple)"
 
 # The root file system of the final stage.
 # - The second name of the binary is its path in the original image, for task definitions that use it.
 # - `user: "0"` and `user: "root"` both work: the latter needs an entry in passwd.
 # - The home directory exists only as a mount point for ~/.aws in local tests.
+# - The licences of everything that is in the binary, because most of them must accompany it.
 # - No /tmp: the program creates its temporary file next to the file it replaces, as rename(2) requires.
 # - No time zone data: nothing shows local time.
+COPY LICENSE ./
+COPY .github/licenses .github/
 WORKDIR /final
-RUN mkdir -p rootfs/bin rootfs/etc/ssl/certs output \
+RUN mkdir -p rootfs/bin rootfs/etc/ssl/certs rootfs/usr/share/doc/ecs-discovery output \
  && cp "/src/target/$(rustc --print host-tuple)/release/ecs-discovery" rootfs/bin/ \
  && ln -s ecs-discovery rootfs/bin/prometheus-ecs-discovery \
  && cp /etc/ssl/certs/ca-certificates.crt rootfs/etc/ssl/certs/ \
+ && cp /src/LICENSE rootfs/usr/share/doc/ecs-discovery/ \
+ && /src/.github/licenses "$(rustc --print host-tuple)" > rootfs/usr/share/doc/ecs-discovery/third-party-licenses.txt \
+ && cp "$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html" \
+        rootfs/usr/share/doc/ecs-discovery/rust-standard-library.html \
+ && gzip --no-name --best rootfs/usr/share/doc/ecs-discovery/third-party-licenses.txt \
+        rootfs/usr/share/doc/ecs-discovery/rust-standard-library.html \
  && printf '%s\n' 'root:x:0:0:root:/root:/sbin/nologin' \
         'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' > rootfs/etc/passwd \
  && printf '%s\n' 'root:x:0:' 'nonroot:x:65532:' > rootfs/etc/group

@@ -107,7 +107,8 @@ fn command_lines(page: &Page) -> Vec<String> {
 
 /// Returns whether a word of a command line is the program or its image.
 fn is_our_program(word: &str) -> bool {
-    word.ends_with("ecs-discovery") || word.starts_with("ecs-discovery:")
+    let name = word.rsplit('/').next().unwrap_or(word);
+    name == "ecs-discovery" || name.starts_with("ecs-discovery:")
 }
 
 /// Returns the commands of the containers in a task definition that run the program.

@@ -29,9 +29,9 @@ const TO_LENGTHEN: usize = 2;
 /// An interval is shortened only if this many refreshes in a row ask for it.
 const TO_SHORTEN: usize = 4;
 
-/// And only if three tenths less than the current one would do: steps are up to a third apart, so that calls that vary by a
+/// And only if a third less than the current one would do: steps are up to a third apart, so that calls that vary by a
 /// twentieth do not make the interval flap.
-const MARGIN: f64 = 0.7;
+const MARGIN: f64 = 0.66;
 
 /// The calls that count against one of AWS's buckets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,5 +15,12 @@ class SimAws(Process):
 
     def calls(self):
         """Returns the IAM actions of all calls so far."""
-        with urllib.request.urlopen(f"{self.url}/_sim/calls", timeout=30) as response:
-            return set(json.load(response))
+        return set(self._get("calls"))
+
+    def calls_by_scope(self):
+        """Returns the IAM actions of the calls for each account and region, by ACCOUNT/REGION."""
+        return {scope: set(calls) for scope, calls in self._get("calls/scopes").items()}
+
+    def _get(self, path):
+        with urllib.request.urlopen(f"{self.url}/_sim/{path}", timeout=30) as response:
+            return json.load(response)

@@ -31,8 +31,11 @@ class Template:
 
         moto does not remove AWS::NoValue from lists.
         """
-        defaults = {name: str(each.get("Default")) for name, each in self.document["Parameters"].items()}
-        resolver = self._resolver(defaults | given, {})
+        parameters = self.document["Parameters"]
+        names = {name: str(each.get("Default")) for name, each in parameters.items()} | given
+        lists = {name for name, each in parameters.items() if each["Type"] == "CommaDelimitedList"}
+        names |= {name: names[name].split(",") for name in lists}
+        resolver = self._resolver(names, {})
         resources = {
             name: {key: value for key, value in resolver.choose(each).items() if key != "Condition"}
             for name, each in self.document["Resources"].items()
@@ -85,8 +88,14 @@ class _Resolver:
     def _getatt(self, path):
         return self.attributes[path if isinstance(path, str) else ".".join(path)]
 
-    def _sub(self, text):
-        return re.sub(r"\$\{([^}]+)\}", lambda found: self.names[found[1]], text)
+    def _sub(self, argument):
+        text, names = argument if isinstance(argument, list) else (argument, {})
+        known = self.names | self.resolve(names)
+        return re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], text)
+
+    def _join(self, argument):
+        delimiter, parts = argument
+        return delimiter.join(self.resolve(parts))
 
     def _split(self, argument):
         delimiter, text = self.resolve(argument)

@@ -20,6 +20,10 @@ ATTRIBUTES = {
     "aws_iam_role": {"arn": 'format("arn:aws:iam::123456789012:role/%s", {name})'},
     "aws_cloudwatch_log_group": {"arn": 'format("arn:aws:logs:eu-west-1:123456789012:log-group:%s", {name})'},
     "aws_security_group": {"id": 'format("sg-of-%s", {name})'},
+    "aws_service_discovery_private_dns_namespace": {"id": 'format("ns-of-%s", {name})'},
+    "aws_service_discovery_service": {
+        "arn": 'format("arn:aws:servicediscovery:eu-west-1:123456789012:service/srv-of-%s", {name})',
+    },
     "aws_ecs_task_definition": {"arn": 'format("arn:aws:ecs:eu-west-1:123456789012:task-definition/%s:1", {family})'},
 }
 DATA = {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -220,8 +221,20 @@ def test_page_names_the_calls_of_the_policies():
 
 def test_page_verifies_what_the_release_signs():
     release = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
-    assert re.findall(r"--certificate-identity (\S+)", PAGE) == [
-        "REPOSITORY_URL/.github/workflows/release.yml@refs/tags/vVERSION",
-    ] * 2
-    for name in ("SHA256SUMS", "SHA256SUMS.sigstore.json"):
+    package = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]
+    variables = dict(re.findall(r"^(REPOSITORY|VERSION)=(\S+)$", PAGE, re.M))
+    assert f"https://github.com/{variables['REPOSITORY']}" == package["repository"]
+    assert variables["VERSION"] == package["version"]
+    assert "release.yml@refs/tags/v$VERSION\n" in PAGE and "IMAGE=ghcr.io/$REPOSITORY:$VERSION\n" in PAGE
+    assert PAGE.count("--certificate-identity \"$IDENTITY\"") == PAGE.count("cosign verify") == 2
+    for name in ("SHA256SUMS", "SHA256SUMS.sigstore.json", "https://cyclonedx.org/bom"):
         assert name in PAGE and name in release
+
+
+def test_all_documents_use_one_name_of_the_image():
+    repository = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]["repository"]
+    image = repository.replace("https://github.com/", "ghcr.io/")
+    pages = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", REPOSITORY / "examples/ecs/fleet/README.md"]
+    for page in [*pages, *(REPOSITORY / "docs").glob("*.md")]:
+        named = set(re.findall(r"(?:[\w.-]+/)*\becs-discovery(?=:\d|@)", page.read_text()))
+        assert named <= {image}, page.name

@@ -1,6 +1,8 @@
 """Fixtures: each one provides a real program or service and stops it after the test."""
 
+import itertools
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from parts.moto import Moto  # noqa: E402
 from parts.process import clear_settings  # noqa: E402
 from parts.prometheus import Prometheus  # noqa: E402
 from parts.stack import Stack  # noqa: E402
+from parts.vmagent import Vmagent  # noqa: E402
+from parts.vmagent import version as vmagent_version  # noqa: E402
 
 PROMETHEUS_PROGRAMS = stock.installed()
 
@@ -28,6 +32,8 @@ def pytest_configure(config):
         raise pytest.UsageError(f"ECS_DISCOVERY_BIN must be the program to test, not {binary!r}; see tests/run")
     if not PROMETHEUS_PROGRAMS:
         raise pytest.UsageError("prometheus and promtool not found; `tests/run e2e` unpacks them from Debian")
+    if not shutil.which("vmagent"):
+        raise pytest.UsageError("vmagent not found; `tests/run e2e` installs it from Debian's package victoria-metrics")
     config.binary = Path(binary).resolve()
     # On SIGTERM, still run the fixtures' clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -37,7 +43,7 @@ def pytest_configure(config):
 def _versions():
     versions = [program.version for program in PROMETHEUS_PROGRAMS]
     missing = "" if versions[-1][0] >= "3" else " ONLY: Prometheus 3 is not available here"
-    return f"Prometheus {' and '.join(versions)}{missing}"
+    return f"Prometheus {' and '.join(versions)}{missing}, vmagent {vmagent_version()}"
 
 
 def pytest_report_header(config):
@@ -53,9 +59,16 @@ def pytest_runtest_makereport(item, call):
     """Adds logs and files of the programs under test to the report of a failing test."""
     report = yield
     if report.failed:
-        for started in getattr(item, "with_diagnostics", []):
+        for started in itertools.chain(*getattr(item, "with_diagnostics", [])):
             report.sections += [(f"{type(started).__name__} {what}", text) for what, text in started.diagnostics()]
     return report
+
+
+def _with_diagnostics(request):
+    """Returns a list for started programs, whose logs and files are added to the report of a failing test."""
+    lists = request.node.__dict__.setdefault("with_diagnostics", [])
+    lists.append([])
+    return lists[-1]
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +110,7 @@ def sd_file(tmp_path):
 @pytest.fixture
 def discover(request, sd_file, tmp_path):
     """discover("-config.…") starts the real program, which is stopped after the test."""
-    request.node.with_diagnostics = started = []
+    started = _with_diagnostics(request)
 
     def start(*flags, endpoint=None, keys=TEST_KEYS, file=sd_file, umask=0o022, **env):
         endpoint = endpoint or request.getfixturevalue("moto").endpoint
@@ -169,9 +182,35 @@ def prometheus(prometheus_program, tmp_path, sd_file):
 
 
 @pytest.fixture
+def receiver(prometheus_program, tmp_path):
+    """A Prometheus that receives samples, and scrapes nothing."""
+    directory = tmp_path / "receiver"
+    directory.mkdir()
+    files = stock.path_flags(stock.write_config(directory / "prometheus.yml"), directory)
+    server = Prometheus(prometheus_program, directory, *files, "--web.enable-remote-write-receiver")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def vmagent(request, receiver, tmp_path):
+    """vmagent(config) starts vmagent, which sends to the receiver."""
+    started = _with_diagnostics(request)
+
+    def start(config):
+        started.append(Vmagent(config, tmp_path, receiver.url))
+        return started[-1]
+
+    yield start
+    # Before its receiver, or it would retry.
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture
 def stack(request, tmp_path):
     """stack(prerequisites, program) is a deployment of examples/ecs, not yet started, with this Prometheus."""
-    request.node.with_diagnostics = started = []
+    started = _with_diagnostics(request)
 
     def deploy(prerequisites, program, **how):
         directory = tmp_path / f"stack-{len(started)}"

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from parts.account import Account, docker_labels
+from parts.account import REGION, Account, docker_labels
 from parts.discovery import ON_LOOPBACK
 from parts.prometheus import over_http
 from parts.sd_file import read
@@ -61,9 +61,10 @@ def test_prometheus_scrapes_the_metrics_as_openmetrics(account, prod, serving, p
     server = prometheus(jobs=[{"job_name": "ecs-discovery", "static_configs": [{"targets": [address]}]}])
 
     server.wait_until_up(address)
-    assert server.query("ecs_discovery_targets == 1") == [
-        {"__name__": "ecs_discovery_targets", "cluster": "prod", "instance": address, "job": "ecs-discovery"}
-    ]
+    assert server.query("ecs_discovery_targets == 1") == [{
+        "__name__": "ecs_discovery_targets", "account_id": "123456789012", "region": REGION, "cluster": "prod",
+        "instance": address, "job": "ecs-discovery",
+    }]  # fmt: skip
     assert server.query("ecs_discovery_refreshes_total == 1")
     assert server.query('ecs_discovery_refresh_duration_seconds_bucket{le="+Inf"} == 1')
     types = server.metric_types()
@@ -114,6 +115,20 @@ def test_prometheus_keeps_http_targets_during_an_outage_and_a_restart(
     assert restarted.get("/-/ready")[0] == 503
     until("Prometheus has failed to refresh", lambda: server.sd_failures() >= before + 2)
     server.wait_until_up(target)
+
+
+def test_prometheus_scrapes_a_target_of_two_discoveries_once(account, prod, serving, exporter, vpc_proxy, prometheus):
+    target = _fargate_target(account, prod, exporter, vpc_proxy)
+    replicas = [serving("-config.cluster=prod", "-config.meta-labels", ONLY_HTTP) for _ in range(2)]
+    job = over_http(replicas[0].web("/targets"), proxy_url=vpc_proxy.url)
+    job["http_sd_configs"].append({"url": replicas[1].web("/targets"), "refresh_interval": "1s"})
+
+    server = prometheus(jobs=[job])
+
+    server.wait_until_up(target)
+    until("both are read", lambda: server.own_metric("prometheus_sd_discovered_targets") == 2)
+    server.wait_until_up(target)
+    assert len(server.discovered()) == 1
 
 
 def test_served_targets_equal_the_file(account, prod, serving, sd_file):

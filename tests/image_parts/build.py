@@ -10,6 +10,7 @@ from pathlib import Path
 from .shell import STATE, TOP, Unusable, output, program_version, unmount
 
 IMAGE = "localhost/ecs-discovery:test"
+DIGEST = r"sha256:[0-9a-f]{64}"
 
 
 @contextlib.contextmanager
@@ -34,29 +35,31 @@ def version(text):
 
 def base_image(pull):
     """Provides the base image under the name that the Dockerfile uses."""
-    first = re.search(r"^FROM (rust:([0-9.]+)-slim-(\w+)) AS", (TOP / "Dockerfile").read_text(), re.M)
+    first = re.search(rf"^FROM (rust:([0-9.]+)-slim-(\w+))@({DIGEST}) AS", (TOP / "Dockerfile").read_text(), re.M)
     if not first:
-        raise Unusable("the Dockerfile does not start with FROM rust:VERSION-slim-SUITE AS …")
-    name, rust, suite = first.groups()
+        raise Unusable("the Dockerfile does not start with FROM rust:VERSION-slim-SUITE@DIGEST AS …")
+    name, rust, suite, digest = first.groups()
     required = re.search(r'^rust-version = "([0-9.]+)"', (TOP / "Cargo.toml").read_text(), re.M)[1]
     if version(rust) < version(required):
         raise Unusable(f"the Dockerfile uses Rust {rust}, but Cargo.toml requires {required}")
     if pull:
         print(f"pulling {name}", flush=True)
-        output("buildah", "tag", output("buildah", "pull", "--quiet", f"docker://{name}"), f"localhost/{name}")
+        pulled = output("buildah", "pull", "--quiet", f"docker://docker.io/library/{name.split(':')[0]}@{digest}")
+        output("buildah", "tag", pulled, f"localhost/{name}")
         return
     toolchain = output("rustc", "--version", cwd=TOP)
     if version(toolchain.split()[1]) < version(required):
         raise Unusable(f"Cargo.toml requires Rust {required}, but this machine has {toolchain}")
     print(f"local substitute for {name}: {suite} by debootstrap, {toolchain}, this machine's CA certificates")
+    made_of = f"{toolchain}, with its licences"
     label = ("buildah", "inspect", "--type", "image", "--format", '{{index .OCIv1.Config.Labels "made-of"}}')
     with contextlib.suppress(Unusable):
-        if output(*label, f"localhost/{name}") == toolchain:
+        if output(*label, f"localhost/{name}") == made_of:
             return
-    make_base_image(f"localhost/{name}", suite, toolchain)
+    make_base_image(f"localhost/{name}", suite, made_of)
 
 
-def make_base_image(name, suite, toolchain):
+def make_base_image(name, suite, made_of):
     container = output("buildah", "from", "scratch")
     root = output("buildah", "mount", container)
     packages = "--include=ca-certificates,gcc,libc6-dev"
@@ -65,8 +68,11 @@ def make_base_image(name, suite, toolchain):
     output("cp", "-L", "/etc/ssl/certs/ca-certificates.crt", f"{root}/etc/ssl/certs/")
     sysroot = output("rustc", "--print", "sysroot", cwd=TOP)
     output("cp", "-a", f"{sysroot}/bin", f"{sysroot}/lib", f"{root}/usr/local/")
+    # Without the rest of the folder, the documentation.
+    notice = "share/doc/rust/COPYRIGHT-library.html"
+    output("install", "-D", "--mode=644", f"{sysroot}/{notice}", f"{root}/usr/local/{notice}")
     path = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-    output("buildah", "config", "--env", path, "--label", f"made-of={toolchain}", container)
+    output("buildah", "config", "--env", path, "--label", f"made-of={made_of}", container)
     output("buildah", "commit", "--quiet", "--rm", container, name)
 
 
@@ -76,7 +82,10 @@ def build_image():
     print(f"building the image; full output in {log.relative_to(TOP)}", flush=True)
     command = ["buildah", "bud", "--layers", "--pull-never", "--isolation", "chroot", "--network", "host"]
     label = f"org.opencontainers.image.version={program_version()}"
-    command += ["--label", label, "--tag", IMAGE, str(TOP)]
+    # The base image is in the local storage under its name only: pulled by this digest, or a substitute without one.
+    dockerfile = STATE / "Dockerfile"
+    dockerfile.write_text(re.sub(rf"(?m)(^FROM \S+)@{DIGEST}", r"\1", (TOP / "Dockerfile").read_text()))
+    command += ["--label", label, "--tag", IMAGE, "--file", str(dockerfile), str(TOP)]
     start = time.monotonic()
     with log.open("w") as file, subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 
 from .wait import until
@@ -18,6 +19,13 @@ def clear_settings():
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             del os.environ[name]
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+def free_address():
+    """Returns an unused address, for a listener whose address must be known before it starts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 class Process:

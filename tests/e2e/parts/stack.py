@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from . import prometheus as stock
 from .account import REGION
 from .authorization import bearer
 from .credentials import CredentialsEndpoint
-from .process import Process, clean_environment
+from .process import Process, clean_environment, free_address
 from .prometheus import Prometheus
 from .receiver_proxy import ReceiverProxy
 from .task import Task
@@ -95,12 +94,12 @@ class Stack:
         self.directory, self._prerequisites, self._binary, self._program = directory, prerequisites, binary, program
         self.receiver = _receiver(program, directory / "receiver")
         self.receiver_proxy = ReceiverProxy(authorized, self.receiver.url, directory)
-        self._prometheus_address = _free_address()
+        self._prometheus_address = free_address()
         host = self.receiver_proxy.host
         values = VALUES | {
             "ASCENT_HOST": host, "aps-workspaces.REGION.amazonaws.com": host,
             "REMOTE_WRITE_URL": f"https://{host}/api/v1/push", "127.0.0.1:9090": self._prometheus_address,
-            "127.0.0.1:10779": _free_address(),
+            "127.0.0.1:10779": free_address(),
         }
         images = {"config": self._config, "ecs-discovery": self._ecs_discovery, "prometheus": self._prometheus}
         authority = self.receiver_proxy.authority
@@ -157,10 +156,3 @@ def _receiver(program, directory):
     directory.mkdir(parents=True)
     files = stock.path_flags(stock.write_config(directory / "prometheus.yml"), directory)
     return Prometheus(program, directory, *files, "--web.enable-remote-write-receiver")
-
-
-def _free_address():
-    """Returns an unused address, for a listener whose address must be known before it starts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
