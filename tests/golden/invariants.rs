@@ -45,7 +45,7 @@ pub(crate) fn of_meta_labels(snapshot: &Snapshot, rules: &Rules) -> Result<(), S
     let (plain, free, all) = (with(MetaLabels::Off), with(MetaLabels::Free), with(MetaLabels::All));
     for meta in [&free, &all] {
         let without_meta: Vec<_> = meta.groups.iter().map(without_meta_labels).collect();
-        ensure(without_meta == plain.groups, || {
+        ensure(without_meta == *plain.groups, || {
             format!("meta labels change the targets:\n{without_meta:#?}\n{:#?}", plain.groups)
         })?;
         ensure((&meta.skipped, &meta.unknown) == (&plain.skipped, &plain.unknown), || {
@@ -53,7 +53,7 @@ pub(crate) fn of_meta_labels(snapshot: &Snapshot, rules: &Rules) -> Result<(), S
         })?;
         meta.groups.iter().try_for_each(|group| of_group(group, true))?;
     }
-    free.groups.iter().zip(&all.groups).try_for_each(|(free, all)| {
+    free.groups.iter().zip(all.groups.iter()).try_for_each(|(free, all)| {
         let lost: Vec<_> = free.labels.iter().filter(|(name, value)| all.labels.get(name) != Some(value)).collect();
         ensure(lost.is_empty(), || format!("labels that take further calls replace others: {lost:?} of {all:#?}"))
     })

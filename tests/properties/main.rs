@@ -48,7 +48,7 @@ proptest! {
         let (off, free, all) = (with(MetaLabels::Off), with(MetaLabels::Free), with(MetaLabels::All));
         for (fewer, more) in [(&off, &free), (&free, &all)] {
             prop_assert_eq!((&fewer.skipped, &fewer.unknown), (&more.skipped, &more.unknown));
-            for group in &more.groups {
+            for group in more.groups.iter() {
                 let is_fewer = |known: &&TargetGroup| known.labels.iter().all(|(name, value)| group.labels.get(name) == Some(value));
                 prop_assert!(fewer.groups.iter().filter(|known| known.targets == group.targets).any(|known| is_fewer(&known)));
                 for (name, _) in group.labels.iter().filter(|(name, _)| fewer.groups.iter().all(|known| known.labels.get(name).is_none())) {
@@ -56,7 +56,7 @@ proptest! {
                     prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{}", name);
                 }
             }
-            for group in &fewer.groups {
+            for group in fewer.groups.iter() {
                 prop_assert!(more.groups.iter().any(|known| known.targets == group.targets), "{:?}", group);
             }
         }
@@ -64,7 +64,7 @@ proptest! {
 
     #[test]
     fn every_target_is_a_host_and_port(snapshot in snapshot(), rules in rules()) {
-        for group in derive(&snapshot, &rules).groups {
+        for group in derive(&snapshot, &rules).groups.iter() {
             let (host, port) = group.targets[0].rsplit_once(':').unwrap();
             prop_assert!(port.parse::<u16>().is_ok_and(|port| port > 0), "{:?}", group);
             prop_assert!(!host.is_empty() && host.contains(':') == host.starts_with('['), "{:?}", group);
