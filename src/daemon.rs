@@ -12,6 +12,7 @@ mod publishing;
 mod scope;
 mod turns;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -61,7 +62,7 @@ impl<S: Source> Daemon<S> {
         };
         let shared = Shared { turns: Turns::default(), status: &status, telemetry: &telemetry };
         let loops = refreshers.into_iter().enumerate().map(|(scope, refresher)| {
-            let publish = Publish { scope, send: send.clone() };
+            let publish = Publish { scope, send: send.clone(), in_part: RefCell::default() };
             ScopeLoop::new(refresher, when, &shared, publish).run()
         });
         let loops: Vec<_> = loops.collect();

@@ -87,6 +87,9 @@ impl Refresh {
     }
 }
 
+/// Takes what is known in the middle of a refresh, or leaves it, which costs less.
+pub type First<'a> = dyn FnMut(Box<dyn FnOnce() -> Refresh + '_>) + 'a;
+
 /// What follows from a snapshot.
 #[derive(Clone)]
 struct Learned {
@@ -106,9 +109,9 @@ impl<S: Source> Refresher<S> {
         Self { source, rules, last_good: earlier, last_complete: None, staleness, retention, last: None, scope }
     }
 
-    /// Makes one refresh. Never fails as a whole; failures are in the result. If no targets of the scope are known, passes
+    /// Makes one refresh. Never fails as a whole; failures are in the result. If no targets of the scope are known, offers
     /// those that are learned in the middle of it to `first`.
-    pub async fn refresh(&mut self, first: Option<&mut dyn FnMut(Refresh)>) -> Refresh {
+    pub async fn refresh(&mut self, first: Option<&mut First<'_>>) -> Refresh {
         let start = now();
         let first = first.filter(|_| self.last.is_none() && self.last_good.is_empty());
         let snapshot = match first {
@@ -116,10 +119,12 @@ impl<S: Source> Refresher<S> {
             Some(first) => {
                 let (rules, scope, last_good) = (&self.rules, &self.scope, &mut self.last_good);
                 let mut report = |snapshot: Snapshot| {
-                    let refresh = in_the_middle(snapshot, rules, scope, start);
-                    // What is published once is kept, should the rest of the refresh fail.
-                    *last_good = refresh.targets.clone();
-                    first(refresh);
+                    first(Box::new(|| {
+                        let refresh = in_the_middle(snapshot, rules, scope, start, last_good);
+                        // What is published once is kept, should the rest of the refresh fail.
+                        *last_good = refresh.targets.clone();
+                        refresh
+                    }));
                 };
                 self.source.snapshot(Some(&mut report)).await
             }
@@ -201,8 +206,15 @@ fn share_equal(groups: &mut Arc<Vec<TargetGroup>>, all_known: &Arc<Vec<TargetGro
 }
 
 /// Returns what follows from what is known in the middle of a refresh: no cluster is complete.
-fn in_the_middle(snapshot: Snapshot, rules: &Rules, scope: &Scope, start: Instant) -> Refresh {
-    let derived = derive(&snapshot, rules);
+fn in_the_middle(
+    snapshot: Snapshot,
+    rules: &Rules,
+    scope: &Scope,
+    start: Instant,
+    known: &Arc<Vec<TargetGroup>>,
+) -> Refresh {
+    let mut derived = derive(&snapshot, rules);
+    share_equal(&mut derived.groups, known);
     let now = now();
     let states = snapshot.clusters.iter().map(|cluster| ClusterState {
         cluster: cluster.cluster.clone(),

@@ -7,7 +7,7 @@ use super::publishing::Publish;
 use super::turns::Turns;
 use crate::config::RefreshConfig;
 use crate::inventory::Source;
-use crate::refresh::{Cause, Refresh, Refresher};
+use crate::refresh::{Cause, First, Refresh, Refresher};
 use crate::schedule::{Batch, Watch};
 use crate::status::SharedStatus;
 use crate::telemetry::Telemetry;
@@ -60,9 +60,9 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         self.shared.telemetry.refresh_started(self.refresher.asked());
         self.pacing.refresh_starts(self.refresher.calls());
         let publish = &self.publish;
-        let mut first = |refresh| publish.some(refresh);
+        let mut first = |refresh: Box<dyn FnOnce() -> Refresh + '_>| publish.some(refresh);
         // A limited run publishes once a round.
-        let first = self.left.is_none().then_some(&mut first as &mut dyn FnMut(Refresh));
+        let first = self.left.is_none().then_some(&mut first as &mut First<'_>);
         let refresh = turn.wait(self.refresher.refresh(first)).await;
         self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {
