@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::process::Process;
+use crate::events::{EventResult, QueueState};
 use crate::file_sd::TargetGroup;
 use crate::inventory::{Attempt, Cached, ClusterRef, Clusters, Failure, Operation, Scope, arn_account};
 use crate::publish::{Outcome, Publication};
@@ -115,6 +116,16 @@ enum WriteResult {
     not_overwritten,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByEvent {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByQueue {
+    queue: String,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -126,6 +137,9 @@ pub(super) struct Metrics {
     refresh_duration: Histogram,
     refresh_interval: Family<ByScope, Seconds>,
     updates: Family<ByCause, Counter>,
+    events: Family<ByEvent, Counter>,
+    queue_up: Family<ByQueue, Gauge>,
+    last_event: Family<ByQueue, Seconds>,
     last_refresh: Seconds,
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
@@ -169,6 +183,13 @@ impl Metrics {
             refresh_duration: duration,
             refresh_interval: register(r, "refresh_interval_seconds", "Time between the starts of refreshes"),
             updates: register(r, "updates", "Changes learned between refreshes"),
+            events: register(r, "events", "Events received from queues"),
+            queue_up: register(r, "events_queue_up", "Whether events are received from a queue and deleted"),
+            last_event: register(
+                r,
+                "events_last_received_timestamp_seconds",
+                "When a queue last had messages, 0 before",
+            ),
             last_refresh: register(
                 r,
                 "last_refresh_timestamp_seconds",
@@ -211,6 +232,9 @@ impl Metrics {
         }
         for cause in [WATCH, EVENT] {
             create(&self.updates, &ByCause { cause });
+        }
+        for result in EventResult::ALL {
+            create(&self.events, &ByEvent { result: result.name() });
         }
         for reason in SkipReason::CODES {
             create(&self.skipped, &ByReason { reason });
@@ -271,6 +295,20 @@ impl Metrics {
 
     pub(super) fn interval(&self, scope: &Scope, interval: Duration) {
         self.refresh_interval.get_or_create(&by_scope(scope)).set(interval.as_secs_f64());
+    }
+
+    pub(super) fn event(&self, result: EventResult) {
+        self.events.get_or_create(&ByEvent { result: result.name() }).inc();
+    }
+
+    pub(super) fn events_received(&self, url: &str) {
+        self.last_event.get_or_create(&ByQueue { queue: url.to_owned() }).set(unix_seconds(SystemTime::now()));
+    }
+
+    pub(super) fn queue(&self, url: &str, state: Option<QueueState>) {
+        let queue = ByQueue { queue: url.to_owned() };
+        create(&self.last_event, &queue);
+        self.queue_up.get_or_create(&queue).set(i64::from(state == Some(QueueState::Up)));
     }
 
     fn count_failures(&self, refresh: &Refresh) {
