@@ -20,6 +20,11 @@ ATTRIBUTES = {
     "aws_iam_role": {"arn": 'format("arn:aws:iam::123456789012:role/%s", {name})'},
     "aws_cloudwatch_log_group": {"arn": 'format("arn:aws:logs:eu-west-1:123456789012:log-group:%s", {name})'},
     "aws_security_group": {"id": 'format("sg-of-%s", {name})'},
+    "aws_sqs_queue": {
+        "arn": 'format("arn:aws:sqs:eu-west-1:123456789012:%s", {name})',
+        "url": 'format("https://sqs.eu-west-1.amazonaws.com/123456789012/%s", {name})',
+    },
+    "aws_cloudwatch_event_rule": {"arn": 'format("arn:aws:events:eu-west-1:123456789012:rule/%s", {name})'},
     "aws_ecs_task_definition": {"arn": 'format("arn:aws:ecs:eu-west-1:123456789012:task-definition/%s:1", {family})'},
 }
 DATA = {
