@@ -9,7 +9,7 @@ use std::sync::Arc;
 use self::absent::without_absent;
 use crate::file_sd::TargetGroup;
 use crate::output::{Earlier, Output};
-use crate::refresh::Refresh;
+use crate::refresh::{Cause, Refresh};
 use crate::staleness::ClusterState;
 use crate::writer::{IfUnchanged, WriteError, Written};
 
@@ -29,6 +29,8 @@ pub struct Publisher {
 enum Latest {
     /// Nothing yet. Holds its targets of an earlier run.
     Restored(Arc<Vec<TargetGroup>>),
+    /// Some of it, in the middle of the first refresh.
+    Some(Arc<Refresh>),
     /// The last refresh.
     Refreshed(Arc<Refresh>),
 }
@@ -113,6 +115,10 @@ impl Publisher {
     /// Records the last refresh of a scope.
     pub fn refreshed(&mut self, scope: usize, refresh: Arc<Refresh>) {
         if let Some(latest) = self.scopes.get_mut(scope) {
+            if refresh.cause == Cause::Start {
+                *latest = Latest::Some(refresh);
+                return;
+            }
             *latest = Latest::Refreshed(refresh);
             self.new.insert(scope);
         }
@@ -170,7 +176,7 @@ impl Publisher {
 impl Latest {
     fn refresh(&self) -> Option<&Arc<Refresh>> {
         match self {
-            Self::Restored(_) => None,
+            Self::Restored(_) | Self::Some(_) => None,
             Self::Refreshed(refresh) => Some(refresh),
         }
     }
@@ -178,7 +184,7 @@ impl Latest {
     fn targets(&self) -> &Arc<Vec<TargetGroup>> {
         match self {
             Self::Restored(targets) => targets,
-            Self::Refreshed(refresh) => &refresh.targets,
+            Self::Some(refresh) | Self::Refreshed(refresh) => &refresh.targets,
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Refresh {
 pub enum Cause {
     /// The interval between refreshes had passed: everything was asked for.
     Interval,
+    /// Some targets are known in the middle of the first refresh.
+    Start,
     /// Tasks were pending: they were described again.
     Watch,
     /// Events told of changed tasks: they were described again.
@@ -102,10 +104,24 @@ impl<S: Source> Refresher<S> {
         Self { source, rules, last_good: earlier, last_complete: None, staleness, retention, last: None, scope }
     }
 
-    /// Makes one refresh. Never fails as a whole; failures are in the result.
-    pub async fn refresh(&mut self) -> Refresh {
+    /// Makes one refresh. Never fails as a whole; failures are in the result. If no targets of the scope are known, passes
+    /// those that are learned in the middle of it to `first`.
+    pub async fn refresh(&mut self, first: Option<&mut dyn FnMut(Refresh)>) -> Refresh {
         let start = now();
-        let snapshot = self.source.snapshot().await;
+        let first = first.filter(|_| self.last.is_none() && self.last_good.is_empty());
+        let snapshot = match first {
+            None => self.source.snapshot(None).await,
+            Some(first) => {
+                let (rules, scope, last_good) = (&self.rules, &self.scope, &mut self.last_good);
+                let mut report = |snapshot: Snapshot| {
+                    let refresh = in_the_middle(snapshot, rules, scope, start);
+                    // What is published once is kept, should the rest of the refresh fail.
+                    *last_good = refresh.targets.clone();
+                    first(refresh);
+                };
+                self.source.snapshot(Some(&mut report)).await
+            }
+        };
         self.learned(snapshot, Cause::Interval, start)
     }
 
@@ -171,6 +187,29 @@ impl<S: Source> Refresher<S> {
         // Shares an equal list instead of holding it twice.
         let targets = if *self.last_good == groups { self.last_good.clone() } else { Arc::new(groups) };
         Learned { snapshot: Arc::new(snapshot), derived: Arc::new(derived), targets, kept, expired }
+    }
+}
+
+/// Returns what follows from what is known in the middle of a refresh: no cluster is complete.
+fn in_the_middle(snapshot: Snapshot, rules: &Rules, scope: &Scope, start: Instant) -> Refresh {
+    let derived = derive(&snapshot, rules);
+    let now = now();
+    let states = snapshot.clusters.iter().map(|cluster| ClusterState {
+        cluster: cluster.cluster.clone(),
+        complete: false,
+        last_complete: now,
+    });
+    Refresh {
+        scope: scope.clone(),
+        cause: Cause::Start,
+        clusters: states.collect(),
+        targets: Arc::new(derived.groups.clone()),
+        derived: Arc::new(derived),
+        snapshot: Arc::new(snapshot),
+        kept: BTreeMap::new(),
+        expired: BTreeMap::new(),
+        oldest_kept: None,
+        took: now.saturating_duration_since(start),
     }
 }
 

@@ -239,7 +239,7 @@ fn every_import_is_found() {
     assert!(imports("daemon", "refresh"));
     assert!(imports("explain::text", "explain::rows"));
     assert!(imports("targets::labels", "inventory::names"));
-    assert!(imports("aws::source", "aws::state::scan"));
+    assert!(imports("aws::source::scan_all", "aws::state::scan"));
     assert!(imports("run", "web"));
     assert!(!imports("inventory::task", "inventory"));
 }

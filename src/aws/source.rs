@@ -4,14 +4,18 @@
 //! limited: see [`circuit_breaker`](super::api::circuit_breaker).
 
 mod look;
+mod progress;
+mod scan_all;
+mod those;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc::unbounded_channel;
-
+use self::progress::Progress;
+use self::scan_all::{Scanned, scan_all};
+pub use self::those::OfTask;
+use self::those::{known_tasks, those, wanted_definition};
 use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
@@ -23,30 +27,20 @@ use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
 use super::state::details::Details;
 use super::state::hosts::Hosts;
-use super::state::isolate::{isolate, isolate_evaluation};
-use super::state::scan::{Scan, scan};
+use super::state::isolate::isolate_evaluation;
 use super::state::shared_file::SharedFile;
 use super::state::tasks::TaskCache;
 use crate::config::{AwsConfig, MetaLabels};
 use crate::inventory::{
-    Cached, ClusterRef, ClusterTasks, Failure, FailureId, Failures, Fetched, InScope, Observer, Operation, Scope,
-    Snapshot, Source, Task, TaskArn, TaskDefinition, TaskDefinitionArn,
+    Cached, ClusterRef, ClusterTasks, Failure, FailureId, Failures, InScope, Observer, Operation, Scope, Snapshot,
+    Source, Task, TaskArn,
 };
-
-/// Decides about a task with this definition.
-pub type OfTask = Arc<dyn Fn(&Task, &TaskDefinition) -> bool + Send + Sync>;
 
 /// How long cache entries that no task needs are kept while not all tasks can be seen.
 const UNUSED_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// Within what time a changed attribute of a container instance takes effect.
 const ATTRIBUTES_WITHIN: Duration = Duration::from_secs(10 * 60);
-
-/// The number of clusters that are scanned concurrently.
-const CONCURRENT_CLUSTERS: usize = 8;
-
-/// A cluster and the result of scanning it.
-type Scanned = (ClusterRef, Result<Scan, Failure>);
 
 /// AWS in one scope, as a source of snapshots.
 pub struct Aws {
@@ -139,7 +133,7 @@ impl Aws {
         }
     }
 
-    async fn take_snapshot(&mut self) -> Snapshot {
+    async fn take_snapshot(&mut self, report: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
         self.caller.start_refresh();
         let jumped = self.clocks.start();
         if jumped {
@@ -155,7 +149,7 @@ impl Aws {
             tracing::debug!("clusters not listed: re-describing all tasks at the next refresh");
             self.invalidate_tasks();
         }
-        let (scanned, described) = self.scan(self.clusters.with_listed(listed.unwrap_or_default())).await;
+        let (scanned, described) = self.scan(self.clusters.with_listed(listed.unwrap_or_default()), report).await;
         let mut clusters = self.learn_tasks(scanned, unlisted, &mut failures);
         let tasks: Vec<(&ClusterRef, &Task)> = known_tasks(&clusters).collect();
         let wanted = tasks.iter().filter_map(|(_, task)| wanted_definition(task));
@@ -194,34 +188,23 @@ impl Aws {
         if self.clusters.listed.is_some() { self.ecs.list_clusters().await } else { Ok(Vec::new()) }
     }
 
-    /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks.
-    async fn scan(&self, clusters: Vec<ClusterRef>) -> (Vec<Scanned>, Described) {
-        let (want, wanted) = unbounded_channel();
-        let empty = TaskCache::default();
-        let (empty, ecs, tasks) = (&empty, &self.ecs, &self.tasks);
-        let scanning = async move {
-            let show = |task: &Task| {
-                if let Some(definition) = wanted_definition(task) {
-                    // The receiver lives as long as the scans.
-                    let _ = want.send(definition.clone());
-                }
-            };
-            let show = &show;
-            let mut clusters: Vec<_> = clusters.into_iter().enumerate().collect();
-            // If many clusters keep failing, the calls that are skipped because of them are their own.
-            clusters.sort_by_key(|(_, cluster)| self.failed.contains(cluster));
-            let scans = clusters.into_iter().map(|(place, cluster)| async move {
-                let cache = tasks.get(&cluster).unwrap_or(empty);
-                let scan = isolate(Operation::ListTasks, Some(&cluster), scan(ecs, &cluster, cache, show)).await;
-                (place, (cluster, scan))
-            });
-            // Unordered, so that a cluster that hangs does not keep later ones from starting.
-            let mut scanned: Vec<_> = stream::iter(scans).buffer_unordered(CONCURRENT_CLUSTERS).collect().await;
-            scanned.sort_unstable_by_key(|(place, _)| *place);
-            scanned.into_iter().map(|(_, scanned)| scanned).collect()
-        };
-        // `scanning` drops its sender when it ends, which ends `describe`.
-        tokio::join!(scanning, self.definitions.describe(wanted))
+    /// Scans the clusters concurrently, and meanwhile describes the definitions of their tasks. Passes what is known so far
+    /// to `report` every second.
+    async fn scan(
+        &mut self,
+        clusters: Vec<ClusterRef>,
+        report: Option<&mut dyn FnMut(Snapshot)>,
+    ) -> (Vec<Scanned>, Described) {
+        let progress = report.is_some().then(Progress::default);
+        let Self { ecs, tasks, failed, definitions, hosts, needs_instance, .. } = self;
+        let scanning = scan_all(ecs, tasks, failed, clusters, definitions, progress.as_ref());
+        match (report, &progress) {
+            (Some(report), Some(progress)) => tokio::select! {
+                scanned = scanning => scanned,
+                () = progress.report(hosts, needs_instance, report) => unreachable!("it never ends"),
+            },
+            _ => scanning.await,
+        }
     }
 
     fn learn_tasks(
@@ -301,13 +284,13 @@ impl Source for Aws {
         self.scope.contains(cluster_arn) && self.clusters.selects(cluster_arn)
     }
 
-    async fn snapshot(&mut self) -> Snapshot {
+    async fn snapshot(&mut self, report: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
         if let Some(login) = self.login.take() {
             // Before it ends, a refresh would fail only because STS is slow.
             login.wait().await;
         }
         // Boxed: the SDK's futures nest so deeply that rustc's layout query would overflow in callers.
-        let snapshot = Box::pin(self.take_snapshot()).await;
+        let snapshot = Box::pin(self.take_snapshot(report)).await;
         self.clocks.end();
         snapshot
     }
@@ -325,31 +308,4 @@ impl Source for Aws {
 /// within [`ATTRIBUTES_WITHIN`] notices. It is cached permanently if the attribute does not count.
 fn attribute_ttl(config: &AwsConfig) -> Option<Duration> {
     config.host_attribute.as_ref().map(|_| ATTRIBUTES_WITHIN.saturating_sub(config.interval.longest()))
-}
-
-/// Returns a task's definition if it is of use and can be described.
-fn wanted_definition(task: &Task) -> Option<&TaskDefinitionArn> {
-    (!task.last_status.is_stopping() && !task.definition.is_daemon()).then_some(&task.definition)
-}
-
-/// Returns those of the tasks with known definitions that this is true of.
-fn those<'a>(
-    tasks: &[(&'a ClusterRef, &'a Task)],
-    definitions: &HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
-    is_one: &OfTask,
-) -> Vec<(&'a ClusterRef, &'a Task)> {
-    let wanted = |(_, task): &&(&ClusterRef, &Task)| match definitions.get(&task.definition) {
-        Some(Fetched::Known(definition)) => is_one(task, definition),
-        _ => false,
-    };
-    tasks.iter().filter(wanted).copied().collect()
-}
-
-fn known_tasks(clusters: &[ClusterTasks]) -> impl Iterator<Item = (&ClusterRef, &Task)> {
-    clusters.iter().flat_map(|cluster| {
-        cluster.tasks.iter().flatten().filter_map(|listed| match &listed.task {
-            Fetched::Known(task) => Some((&cluster.cluster, &**task)),
-            _ => None,
-        })
-    })
 }

@@ -20,8 +20,8 @@ pub(super) struct Refreshed {
     /// The position of its scope.
     scope: usize,
     refresh: Arc<Refresh>,
-    /// Where to say that it is published.
-    published: oneshot::Sender<()>,
+    /// Where to say that it is published, if somebody waits for that.
+    published: Option<oneshot::Sender<()>>,
 }
 
 /// Sends the refreshes of one scope to be published.
@@ -31,11 +31,17 @@ pub(super) struct Publish {
 }
 
 impl Publish {
+    /// Publishes what is known in the middle of a refresh, which goes on meanwhile.
+    pub(super) fn some(&self, refresh: Refresh) {
+        let refreshed = Refreshed { scope: self.scope, refresh: Arc::new(refresh), published: None };
+        let _ = self.send.send(refreshed);
+    }
+
     /// Returns when the refresh is published, so that a slow disk makes refreshes wait rather than pile up.
     pub(super) async fn refresh(&self, refresh: Refresh) {
         let (published, done) = oneshot::channel();
         // The receiver lives as long as the loops.
-        let _ = self.send.send(Refreshed { scope: self.scope, refresh: Arc::new(refresh), published });
+        let _ = self.send.send(Refreshed { scope: self.scope, refresh: Arc::new(refresh), published: Some(published) });
         let _ = done.await;
     }
 }
@@ -72,7 +78,7 @@ pub(super) async fn publish_repeatedly(
         telemetry.published(&publication);
         last = Some(publication);
         for Refreshed { published, .. } in new.drain(..) {
-            let _ = published.send(());
+            let _ = published.map(|published| published.send(()));
         }
         // While a large file is written, many scopes finish: the next publication has them all.
         if matches!(gather, Gather::Finished) {

@@ -73,7 +73,11 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let turn = self.shared.turns.take(self.failed).await;
         self.shared.status.refresh_started();
         self.pacing.refresh_starts(self.refresher.calls());
-        let refresh = self.refresher.refresh().await;
+        let publish = &self.publish;
+        let mut first = |refresh| publish.some(refresh);
+        // A limited run publishes once a round.
+        let first = self.left.is_none().then_some(&mut first as &mut dyn FnMut(Refresh));
+        let refresh = self.refresher.refresh(first).await;
         drop(turn);
         self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {

@@ -17,9 +17,10 @@ pub trait Source {
     /// Returns whether this source would scan a cluster if it existed.
     fn covers(&self, cluster_arn: &str) -> bool;
 
-    /// Learns the current state. Never fails as a whole: what could not be learned is in
+    /// Learns the current state, and meanwhile passes what is known so far to `report`: only tasks of which everything is.
+    /// Never fails as a whole: what could not be learned is in
     /// [`Snapshot::failures`].
-    fn snapshot(&mut self) -> impl Future<Output = Snapshot>;
+    fn snapshot(&mut self, report: Option<&mut dyn FnMut(Snapshot)>) -> impl Future<Output = Snapshot>;
 
     /// Describes up to 100 tasks of a scanned cluster between two snapshots, and returns `base`, the last one, with what
     /// is known of them now. Fails if the call fails.

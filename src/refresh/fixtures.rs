@@ -28,6 +28,8 @@ pub(crate) struct Script {
     pub(crate) starts: Rc<RefCell<Vec<time::Instant>>>,
     /// When these tasks were looked at.
     pub(crate) looks: Rc<RefCell<Vec<Look>>>,
+    /// What the first snapshot reports in the middle, each this long after the one before.
+    pub(crate) reports: Rc<RefCell<Vec<(Duration, Snapshot)>>>,
     /// What the next looks return; nothing has changed after the last one.
     pub(crate) next_look: Rc<RefCell<VecDeque<Result<Snapshot, Failure>>>>,
     under_way: Rc<Cell<usize>>,
@@ -46,6 +48,7 @@ impl Script {
             steps: Rc::new(RefCell::new(steps.into_iter().collect())),
             starts: Rc::default(),
             looks: Rc::default(),
+            reports: Rc::default(),
             next_look: Rc::default(),
             under_way: Rc::default(),
             scope: Scope { region: "eu-west-1".into(), account: None },
@@ -67,11 +70,16 @@ impl Source for Script {
         true
     }
 
-    async fn snapshot(&mut self) -> Snapshot {
+    async fn snapshot(&mut self, mut report: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
         self.starts.borrow_mut().push(time::Instant::now());
         self.under_way.set(self.under_way.get() + 1);
         assert_eq!(self.under_way.get(), 1, "two refreshes at a time");
         let step = self.next();
+        let reports = self.reports.take();
+        for (after, snapshot) in reports {
+            sleep(after).await;
+            report.iter_mut().for_each(|report| report(snapshot.clone()));
+        }
         if let Step::Takes(duration, _) = &step {
             sleep(*duration).await;
         }
@@ -237,7 +245,7 @@ pub(crate) struct ScopeAndFile {
 impl ScopeAndFile {
     /// Refreshes and publishes.
     pub(crate) async fn refresh(&mut self) -> (Arc<Refresh>, Publication) {
-        let refresh = Arc::new(self.refresher.refresh().await);
+        let refresh = Arc::new(self.refresher.refresh(None).await);
         self.publisher.refreshed(0, refresh.clone());
         (refresh, self.publisher.publish().await)
     }

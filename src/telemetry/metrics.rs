@@ -268,6 +268,7 @@ impl Metrics {
                     self.refresh_duration.observe(refresh.took.as_secs_f64());
                     self.count_failures(refresh);
                 }
+                Cause::Start => {}
                 Cause::Watch => drop(self.updates.get_or_create(&ByCause { cause: WATCH }).inc()),
                 Cause::Event => drop(self.updates.get_or_create(&ByCause { cause: EVENT }).inc()),
             }

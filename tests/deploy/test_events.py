@@ -53,7 +53,7 @@ def resources(program, tmp_path_factory):
 
 def test_linter_accepts_the_template():
     linter = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([linter, FILE], capture_output=True, text=True)
+    done = subprocess.run([linter, "--include-checks", "I", "--", FILE], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 

@@ -61,7 +61,7 @@ pub(crate) fn metrics() -> String {
     let mut refresher = Refresher::new(source, config.rules, Arc::default(), None);
     let mut publisher = Publisher::new(Output::Nowhere, &Earlier::Nothing, [Arc::default()]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let refresh = Arc::new(runtime.block_on(refresher.refresh()));
+    let refresh = Arc::new(runtime.block_on(refresher.refresh(None)));
     publisher.refreshed(0, refresh.clone());
     let publication = runtime.block_on(publisher.publish());
     telemetry.interval(&refresh.scope, Duration::from_secs(60));
@@ -82,7 +82,7 @@ impl Source for EmptyCluster {
         true
     }
 
-    async fn snapshot(&mut self) -> Snapshot {
+    async fn snapshot(&mut self, _: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
         let cluster = ClusterTasks { cluster: ClusterRef::from("prod"), tasks: Ok(Vec::new()), details: None };
         Snapshot {
             clusters: vec![cluster],

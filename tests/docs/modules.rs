@@ -36,7 +36,7 @@ fn rust_files(path: &Path) -> Vec<PathBuf> {
     if path.is_dir() {
         return fs::read_dir(path).unwrap().flat_map(|entry| rust_files(&entry.unwrap().path())).collect();
     }
-    let tests = path.file_stem().is_some_and(|stem| stem == "tests");
+    let tests = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "fixtures");
     if tests { Vec::new() } else { vec![path.to_owned()] }
 }
 

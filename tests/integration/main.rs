@@ -46,6 +46,7 @@ mod environment_labels;
 mod events;
 mod explain;
 mod faults;
+mod first_file;
 mod fixtures;
 mod harness;
 mod healthcheck;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Aws, those, wanted_definition};
+use super::Aws;
+use super::those::{those, wanted_definition};
 use crate::aws::state::isolate::isolate;
 use crate::inventory::{ClusterRef, Failure, Fetched, ListedTask, Operation, Snapshot, Task, TaskArn};
 
@@ -45,7 +46,7 @@ impl Aws {
             let _ = want.send((*definition).clone());
         }
         drop(want);
-        let described = self.definitions.describe(receive).await;
+        let described = self.definitions.describe(receive, |_, _| {}).await;
         let definitions = self.definitions.learn(described, wanted, &mut snapshot.failures);
         snapshot.definitions.extend(definitions);
         let tasks: Vec<_> = tasks.iter().map(|task| (cluster, &**task)).collect();

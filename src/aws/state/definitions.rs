@@ -1,14 +1,16 @@
 //! Task definitions. Each revision is described once, because it cannot change.
 
+mod queue;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use self::queue::call_each;
 use super::cache::{Cache, NOT_FOUND_TTL};
 use super::isolate::isolate;
 use super::unverified::{Unverified, report_corrected};
@@ -32,7 +34,7 @@ pub(in crate::aws) struct Definitions {
 pub(in crate::aws) struct Described(Vec<Response>);
 
 /// The response for a task definition.
-type Response = (TaskDefinitionArn, Result<Option<TaskDefinition>, Failure>);
+type Response = (TaskDefinitionArn, Result<Option<Arc<TaskDefinition>>, Failure>);
 
 impl Definitions {
     /// Returns a cache that starts with definitions of an earlier run.
@@ -45,36 +47,44 @@ impl Definitions {
         Self { ecs, cache, failed: HashSet::new(), unverified }
     }
 
-    /// Describes the wanted definitions that are not cached, as they come in, and those that are to be compared with the
-    /// cache file.
-    pub(in crate::aws) async fn describe(&self, mut wanted: UnboundedReceiver<TaskDefinitionArn>) -> Described {
+    /// Describes the wanted definitions that are not cached, and those that are to be compared with the cache file. Passes
+    /// each that is known to `show` as soon as it is.
+    pub(in crate::aws) async fn describe(
+        &self,
+        wanted: UnboundedReceiver<TaskDefinitionArn>,
+        show: impl Fn(&TaskDefinitionArn, &Arc<TaskDefinition>),
+    ) -> Described {
         let (now, due) = (Instant::now(), self.unverified.due());
-        let (mut seen, mut last) = (HashSet::new(), Vec::new());
-        let first = stream::poll_fn(|context| wanted.poll_recv(context)).filter(|arn| {
-            let cached = self.cache.get(arn, now).is_some();
-            if (cached && !due.contains(arn)) || !seen.insert(arn.clone()) {
-                return ready(false);
+        let mut last = Vec::new();
+        let is_first = |arn: &TaskDefinitionArn| {
+            let cached = self.cache.get(arn, now);
+            if let Some(Fetched::Known(definition)) = cached {
+                show(arn, definition);
             }
-            let can_wait = cached || self.failed.contains(arn);
+            if cached.is_some() && !due.contains(arn) {
+                return false;
+            }
+            let can_wait = cached.is_some() || self.failed.contains(arn);
             if can_wait {
                 last.push(arn.clone());
             }
-            ready(!can_wait)
-        });
-        let mut described = self.describe_each(first).await;
-        // Definitions that are known, or that keep failing, come last, so that the calls that are skipped because of
-        // failures are their own.
-        described.extend(self.describe_each(stream::iter(last)).await);
-        Described(described)
-    }
-
-    async fn describe_each(&self, arns: impl Stream<Item = TaskDefinitionArn>) -> Vec<Response> {
-        let calls = arns.map(|arn| async move {
+            !can_wait
+        };
+        let call = |arn: TaskDefinitionArn| async {
             let call = self.ecs.describe_task_definition(&arn);
             let response = isolate(Operation::DescribeTaskDefinition, None, call).await;
+            let response = response.map(|definition| definition.map(Arc::new));
+            if let Ok(Some(definition)) = &response {
+                show(&arn, definition);
+            }
             (arn, response)
-        });
-        calls.buffer_unordered(CONCURRENCY).collect().await
+        };
+        let mut described = call_each(wanted, CONCURRENCY, is_first, call).await;
+        // Definitions that are known, or that keep failing, come last, so that the calls that are skipped because of
+        // failures are their own.
+        let last = stream::iter(last).map(call).buffer_unordered(CONCURRENCY);
+        described.extend(last.collect::<Vec<_>>().await);
+        Described(described)
     }
 
     /// Caches the responses, and returns what is known of the wanted definitions.
@@ -94,10 +104,10 @@ impl Definitions {
         for (arn, response) in described.0 {
             let cached = self.cache.last_known(&arn);
             match response {
-                Ok(Some(definition)) if cached.is_some_and(|cached| **cached == definition) => {}
+                Ok(Some(definition)) if cached.is_some_and(|cached| *cached == definition) => {}
                 Ok(Some(definition)) => {
                     cached.inspect(|_| report_corrected(&arn));
-                    self.cache.insert(arn, Arc::new(definition), None);
+                    self.cache.insert(arn, definition, None);
                 }
                 Ok(None) => {
                     cached.inspect(|_| report_corrected(&arn));

@@ -35,7 +35,7 @@ pub(in crate::aws) async fn scan(
     ecs: &Ecs,
     cluster: &ClusterRef,
     cache: &TaskCache,
-    show: impl Fn(&Task),
+    show: impl Fn(&Arc<Task>),
 ) -> Result<Scan, Failure> {
     let (batches, listed) = unbounded_channel();
     let describing = async { Ok(describe(ecs, cluster, cache, listed, &show).await) };
@@ -49,7 +49,7 @@ async fn list(
     cluster: &ClusterRef,
     cache: &TaskCache,
     batches: UnboundedSender<Vec<TaskArn>>,
-    show: impl Fn(&Task),
+    show: impl Fn(&Arc<Task>),
 ) -> Result<Vec<Arc<Task>>, Failure> {
     let send = |batch| {
         // The receiver is dropped only with the whole scan.
@@ -119,7 +119,7 @@ async fn describe(
     cluster: &ClusterRef,
     cache: &TaskCache,
     mut batches: UnboundedReceiver<Vec<TaskArn>>,
-    show: impl Fn(&Task),
+    show: impl Fn(&Arc<Task>),
 ) -> Vec<Batch> {
     // Fewer than open the breaker of the operation, so that one cluster alone does not keep others from being described.
     let breaker = &CircuitBreaker::with_limit(CONCURRENCY);
