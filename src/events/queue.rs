@@ -47,6 +47,19 @@ pub enum QueueCall {
     Delete,
 }
 
+impl QueueCall {
+    /// Every call.
+    pub const ALL: [Self; 2] = [Self::Receive, Self::Delete];
+
+    /// Returns the IAM action that allows the call.
+    pub fn iam_action(self) -> &'static str {
+        match self {
+            Self::Receive => "sqs:ReceiveMessage",
+            Self::Delete => "sqs:DeleteMessage",
+        }
+    }
+}
+
 /// Whether a queue works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueState {
