@@ -76,7 +76,7 @@ impl<S: Source> Daemon<S> {
         let mut routes = Routes::default();
         let loops = refreshers.into_iter().enumerate().map(|(scope, refresher)| {
             let publish = Publish { scope, send: send.clone() };
-            let notices = (!queues.is_empty()).then(|| routes.add(refresher.scope()));
+            let notices = (!queues.is_empty()).then(|| routes.add(refresher.asked()));
             ScopeLoop::new(refresher, when, &shared, publish, notices).run()
         });
         let loops: Vec<_> = loops.collect();

@@ -22,6 +22,7 @@
 //! * [`events`]: the messages of a queue, which tell that tasks changed.
 //! * [`schedule`]: when to call AWS between refreshes, and how far apart refreshes are.
 //! * [`status`]: what is known now, for [`telemetry`] (logs and metrics) and [`web`] (HTTP endpoints).
+//! * [`filter`]: which targets a client of the endpoints asks for.
 //! * [`printable`]: makes untrusted text safe to print.
 //! * [`explain`]: why each container is or is not a target.
 //! * `run`: builds these parts from a [`config::Config`], starts them, and restarts them after a panic.
@@ -34,6 +35,7 @@ pub mod daemon;
 pub mod events;
 pub mod explain;
 pub mod file_sd;
+pub mod filter;
 pub mod http;
 pub mod inventory;
 pub mod last_good;

@@ -10,7 +10,6 @@ use self::absent::without_absent;
 use crate::file_sd::TargetGroup;
 use crate::output::{Earlier, Output};
 use crate::refresh::{Cause, Refresh};
-use crate::staleness::ClusterState;
 use crate::writer::{IfUnchanged, WriteError, Written};
 
 /// Writes the output, and keeps what one publication needs from the one before.
@@ -77,16 +76,6 @@ impl Publication {
     pub fn failed(&self) -> bool {
         let failed = self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.failed());
         failed || matches!(self.output, Outcome::Failed(_))
-    }
-
-    /// Returns the scanned clusters.
-    pub fn clusters(&self) -> impl Iterator<Item = &ClusterState> {
-        self.refreshes.iter().flat_map(|refresh| &refresh.clusters)
-    }
-
-    /// Returns whether there may be more clusters to scan, because some could not be listed.
-    pub fn lacks_clusters(&self) -> bool {
-        self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.snapshot.unlisted.is_some())
     }
 
     /// Returns whether the targets are valid for readers.

@@ -35,6 +35,8 @@ pub struct Refresher<S> {
 pub struct Refresh {
     /// The refreshed scope, with its account once a task has been seen.
     pub scope: Scope,
+    /// The scope as calls are made in it: without the account if only the credentials were known at the start.
+    pub asked: Scope,
     /// Why it was made.
     pub cause: Cause,
     /// What was learned.
@@ -148,9 +150,9 @@ impl<S: Source> Refresher<S> {
         self.last.as_ref()?.task(is_cluster, task)
     }
 
-    /// Returns the scope.
-    pub fn scope(&self) -> &Scope {
-        &self.scope
+    /// Returns the scope as calls are made in it.
+    pub fn asked(&self) -> &Scope {
+        self.source.scope()
     }
 
     /// Returns how many calls have counted against each bucket so far.
@@ -171,8 +173,9 @@ impl<S: Source> Refresher<S> {
         self.last_good = targets.clone();
         self.last_complete = snapshot.is_complete().then_some(learned);
         self.last = Some(snapshot.clone());
-        let (scope, took) = (self.scope.clone(), now().saturating_duration_since(start));
-        Refresh { scope, cause, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }
+        let (scope, asked) = (self.scope.clone(), self.source.scope().clone());
+        let took = now().saturating_duration_since(start);
+        Refresh { scope, asked, cause, snapshot, derived, targets, kept, expired, oldest_kept, clusters, took }
     }
 
     /// Derives and merges. A snapshot equal to the last complete one has the same result.
@@ -201,6 +204,7 @@ fn in_the_middle(snapshot: Snapshot, rules: &Rules, scope: &Scope, start: Instan
     });
     Refresh {
         scope: scope.clone(),
+        asked: scope.clone(),
         cause: Cause::Start,
         clusters: states.collect(),
         targets: Arc::new(derived.groups.clone()),

@@ -1,15 +1,15 @@
 //! What is known now, shared between the loop that learns it and the web endpoints that show it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::file_sd::TargetGroup;
-use crate::inventory::ClusterRef;
+use crate::inventory::Place;
 use crate::publish::{Outcome, Publication};
 
-/// The largest number of clusters that were seen and are not evicted: an account may create one per test run.
-const MOST_SEEN: usize = 10_000;
+mod seen;
+
+pub use self::seen::SeenPlaces;
 
 /// What is known now.
 #[derive(Clone)]
@@ -24,10 +24,8 @@ pub struct Status {
     pub targets: Option<Arc<Vec<TargetGroup>>>,
     /// Increases whenever the targets in force change.
     pub targets_version: u64,
-    /// The ARNs of the clusters that have targets in force.
-    pub target_clusters: Arc<BTreeSet<ClusterRef>>,
-    /// The clusters that this process scanned, or had targets of.
-    pub seen: Arc<SeenClusters>,
+    /// The places that this process scanned, or had targets of.
+    pub seen: Arc<SeenPlaces>,
     /// Whether a complete set of targets has been known: restored, or learned.
     pub ready: bool,
     /// The last publication.
@@ -38,49 +36,19 @@ pub struct Status {
     pub panics: u32,
 }
 
-/// Clusters by name or ARN, each with the number of the publication that saw it last.
-#[derive(Clone, Debug, Default)]
-pub struct SeenClusters(BTreeMap<ClusterRef, u64>);
-
-impl SeenClusters {
-    /// Returns whether a cluster was seen, as given or, if it is given by name, under an ARN.
-    pub fn contains(&self, asked: &ClusterRef) -> bool {
-        self.0.contains_key(asked) || (!asked.is_arn() && self.0.keys().any(|seen| seen.name() == asked.as_str()))
-    }
-
-    fn add(&mut self, clusters: impl IntoIterator<Item = ClusterRef>, version: u64) {
-        self.0.extend(clusters.into_iter().map(|cluster| (cluster, version)));
-        while self.0.len() > MOST_SEEN {
-            let oldest = self.0.iter().min_by_key(|(_, version)| **version).map(|(cluster, _)| cluster.clone());
-            oldest.map(|cluster| self.0.remove(&cluster));
-        }
-    }
-}
-
 impl Status {
     /// Puts targets in force.
     fn put_in_force(&mut self, targets: &Arc<Vec<TargetGroup>>) {
-        if self.targets.as_ref().is_some_and(|known| Arc::ptr_eq(known, targets)) {
-            return;
+        if !self.targets.as_ref().is_some_and(|known| Arc::ptr_eq(known, targets)) {
+            self.targets = Some(targets.clone());
+            self.targets_version += 1;
         }
-        let mut clusters = BTreeSet::new();
-        for arn in targets.iter().filter_map(|group| group.labels.get("cluster_arn")) {
-            // Most groups have the cluster of the one before, which need not be copied.
-            if !clusters.contains(arn) {
-                clusters.insert(arn.into());
-            }
-        }
-        self.targets = Some(targets.clone());
-        self.target_clusters = Arc::new(clusters);
-        self.targets_version += 1;
     }
 
-    /// Records the clusters that are known now.
-    fn see_clusters(&mut self) {
-        let refreshes = self.publication.iter().flat_map(|publication| &publication.refreshes);
-        let scanned = refreshes.flat_map(|refresh| &refresh.clusters).map(|state| state.cluster.clone());
-        let with_targets = self.target_clusters.iter().cloned();
-        Arc::make_mut(&mut self.seen).add(scanned.chain(with_targets), self.publication_version);
+    fn see(&mut self, places: Vec<Place>) {
+        if !places.is_empty() {
+            Arc::make_mut(&mut self.seen).add(places, self.publication_version);
+        }
     }
 }
 
@@ -95,7 +63,6 @@ impl Default for SharedStatus {
             last_success: None,
             targets: None,
             targets_version: 0,
-            target_clusters: Arc::default(),
             seen: Arc::default(),
             ready: false,
             publication: None,
@@ -113,10 +80,11 @@ impl SharedStatus {
 
     /// Records the targets of an earlier run.
     pub fn restored(&self, targets: &Arc<Vec<TargetGroup>>) {
+        let places = seen::of_targets(targets);
         let mut status = self.lock();
         status.put_in_force(targets);
         status.ready = true;
-        status.see_clusters();
+        status.see(places);
     }
 
     /// Records that the loop is alive.
@@ -132,6 +100,8 @@ impl SharedStatus {
 
     /// Records a publication.
     pub fn published(&self, publication: Arc<Publication>) {
+        // Without the lock: a publication may have a hundred thousand tasks.
+        let places = seen::new_in(&publication);
         let mut status = self.lock();
         if publication.in_force() {
             status.put_in_force(&publication.targets);
@@ -143,7 +113,7 @@ impl SharedStatus {
         status.panics = 0;
         status.publication = Some(publication);
         status.publication_version += 1;
-        status.see_clusters();
+        status.see(places);
     }
 
     /// Records that a refresh panicked.
@@ -155,29 +125,5 @@ impl SharedStatus {
     fn lock(&self) -> MutexGuard<'_, Status> {
         // The status stays valid when a holder panics: each field is replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seen_clusters_are_found_by_name_and_arn_and_bounded() {
-        let arn = |n: usize| format!("arn:aws:ecs:r:1:cluster/run-{n}");
-        let mut seen = SeenClusters::default();
-        for n in 0..MOST_SEEN + 5 {
-            seen.add([ClusterRef::from(arn(n).as_str())], n as u64);
-        }
-        for (asked, expected) in [
-            (arn(MOST_SEEN).as_str(), true),
-            ("run-10000", true),
-            ("run", false),
-            ("arn:aws:ecs:r:2:cluster/run-10000", false),
-            ("run-0", false),
-        ] {
-            assert_eq!(seen.contains(&asked.into()), expected, "{asked}");
-        }
-        assert_eq!(seen.0.len(), MOST_SEEN);
     }
 }

@@ -245,7 +245,8 @@ fn every_import_is_found() {
 }
 
 /// The modules that compute without I/O, clock, environment or logs.
-const PURE: [&str; 7] = ["targets", "last_good", "retention", "schedule", "staleness", "file_sd", "inventory"];
+const PURE: [&str; 8] =
+    ["targets", "last_good", "retention", "schedule", "staleness", "file_sd", "filter", "inventory"];
 
 #[test]
 fn pure_modules_import_only_pure_modules() {

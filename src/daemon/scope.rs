@@ -72,6 +72,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
     async fn refresh(&mut self) {
         let turn = self.shared.turns.take(self.failed).await;
         self.shared.status.refresh_started();
+        self.shared.telemetry.refresh_started(self.refresher.asked());
         self.pacing.refresh_starts(self.refresher.calls());
         let publish = &self.publish;
         let mut first = |refresh| publish.some(refresh);
@@ -88,7 +89,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
             hinted.refreshed(&refresh);
         }
         self.follow_events();
-        self.shared.telemetry.interval(&refresh.scope, self.pacing.interval());
+        self.shared.telemetry.interval(&refresh.asked, self.pacing.interval());
         if let Some(watch) = &mut self.watch {
             let now = Instant::now().into_std();
             watch.set_interval(self.pacing.interval());
@@ -134,7 +135,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
     fn follow_events(&mut self) -> bool {
         let Some(hinted) = &self.hinted else { return false };
         let Some(interval) = self.pacing.set_events(hinted.flow()) else { return false };
-        let scope = self.refresher.scope();
+        let scope = self.refresher.asked();
         tracing::info!(%scope, seconds = interval.as_secs(), "interval between refreshes changed");
         self.shared.telemetry.interval(scope, interval);
         true

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::failures;
-use super::rows::{self, Row};
-use crate::inventory::Clusters;
+use super::rows::{self, Row, Verdict};
+use crate::filter::TargetFilter;
+use crate::inventory::{ClusterRef, Clusters, Scope};
 use crate::publish::Publication;
 use crate::refresh::Refresh;
-use crate::staleness::ClusterState;
 
 /// An explained publication.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Explanation {
 /// A scanned cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
+    /// The scope, if there are several.
+    pub scope: Option<Scope>,
     /// The cluster's name.
     pub name: String,
     /// Whether everything in the cluster could be learned.
@@ -37,24 +39,40 @@ pub struct Cluster {
 
 /// Explains a publication.
 pub fn explain(publication: &Publication) -> Explanation {
-    let mut explanation =
-        Explanation { targets: publication.targets.len(), complete: !publication.failed(), ..Explanation::default() };
+    explain_selected(publication, &TargetFilter::default())
+}
+
+/// Explains what a filter selects of a publication.
+pub fn explain_selected(publication: &Publication, filter: &TargetFilter) -> Explanation {
+    let mut explanation = Explanation { complete: !publication.failed(), ..Explanation::default() };
+    let several = publication.refreshes.len() + publication.outstanding > 1;
     for refresh in &publication.refreshes {
-        add(&mut explanation, refresh);
+        add(&mut explanation, refresh, several.then_some(&refresh.scope), filter);
     }
     explanation.rows.sort_unstable();
+    for row in &explanation.rows {
+        match &row.verdict {
+            Verdict::Target(_) => explanation.targets += 1,
+            Verdict::Misconfigured(reason) | Verdict::Skipped(reason) => {
+                *explanation.skipped.entry(reason.code()).or_default() += 1;
+            }
+            Verdict::Unknown { .. } => {}
+        }
+    }
     explanation
 }
 
-fn add(explanation: &mut Explanation, refresh: &Refresh) {
+fn add(explanation: &mut Explanation, refresh: &Refresh, scope: Option<&Scope>, filter: &TargetFilter) {
     let names = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
-    let cluster =
-        |state: &ClusterState| Cluster { name: names.display(&state.cluster).to_owned(), complete: state.complete };
-    explanation.rows.extend(rows::rows(refresh, &names));
-    for (code, count) in refresh.derived.skipped_by_reason() {
-        *explanation.skipped.entry(code).or_default() += count;
-    }
-    explanation.clusters.extend(refresh.clusters.iter().map(cluster));
-    let failures = refresh.snapshot.failures.iter();
-    explanation.failures.extend(failures.map(|(_, failure)| failures::describe(failure, &names)));
+    explanation.rows.extend(rows::rows(refresh, &names, scope, filter));
+    let can_select = |cluster: Option<&ClusterRef>| filter.can_select(&refresh.scope, cluster);
+    let clusters = refresh.clusters.iter().filter(|state| can_select(Some(&state.cluster)));
+    explanation.clusters.extend(clusters.map(|state| Cluster {
+        scope: scope.cloned(),
+        name: names.display(&state.cluster).to_owned(),
+        complete: state.complete,
+    }));
+    let failures = refresh.snapshot.failures.iter().map(|(_, failure)| failure);
+    let failures = failures.filter(|failure| can_select(failure.cluster.as_ref()));
+    explanation.failures.extend(failures.map(|failure| failures::describe(failure, &names, scope)));
 }

@@ -1,14 +1,15 @@
 //! Failures in words, with remedies.
 
-use crate::inventory::{Clusters, Failure, Operation};
+use crate::inventory::{Clusters, Failure, Operation, Scope};
 
-/// Describes a failure on one line, with a remedy.
-pub(super) fn describe(failure: &Failure, names: &Clusters<'_>) -> String {
+/// Describes a failure on one line, with a remedy. The scope is given if there are several.
+pub(super) fn describe(failure: &Failure, names: &Clusters<'_>, scope: Option<&Scope>) -> String {
     let Failure { operation, code, message, .. } = failure;
     let place =
         failure.cluster.as_ref().map(|cluster| format!(" of cluster {}", names.display(cluster))).unwrap_or_default();
+    let scope = scope.map(|scope| format!(" in {scope}")).unwrap_or_default();
     let request = failure.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
-    format!("{operation}{place}: {code}: {message}{request}: {}", remedy(failure))
+    format!("{operation}{place}{scope}: {code}: {message}{request}: {}", remedy(failure))
 }
 
 /// Returns what to do about a failure.

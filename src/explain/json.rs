@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::explanation::{self, Explanation};
 use super::rows::{Row, Verdict};
+use crate::inventory;
 use crate::printable::escape_json;
 
 #[derive(Serialize)]
@@ -18,16 +19,33 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Cluster<'a> {
+    #[serde(flatten)]
+    scope: Scope<'a>,
     name: &'a str,
     read: bool,
 }
 
 fn cluster(cluster: &explanation::Cluster) -> Cluster<'_> {
-    Cluster { name: &cluster.name, read: cluster.complete }
+    Cluster { scope: scope(cluster.scope.as_ref()), name: &cluster.name, read: cluster.complete }
+}
+
+#[derive(Default, Serialize)]
+struct Scope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+}
+
+fn scope(scope: Option<&inventory::Scope>) -> Scope<'_> {
+    let account = scope.and_then(|scope| scope.account.as_deref());
+    Scope { account, region: scope.map(|scope| &*scope.region) }
 }
 
 #[derive(Default, Serialize)]
 struct Container<'a> {
+    #[serde(flatten)]
+    scope: Scope<'a>,
     cluster: &'a str,
     group: &'a str,
     task: &'a str,
@@ -70,6 +88,7 @@ pub fn json(explanation: &Explanation) -> String {
 
 fn container(row: &Row) -> Container<'_> {
     let place = Container {
+        scope: scope(row.scope.as_ref()),
         cluster: &row.cluster,
         group: &row.group,
         task: &row.task,

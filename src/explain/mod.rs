@@ -7,7 +7,7 @@ mod json;
 mod rows;
 mod text;
 
-pub use self::explanation::{Cluster, Explanation, explain};
+pub use self::explanation::{Cluster, Explanation, explain, explain_selected};
 pub use self::json::json;
 pub use self::rows::{Row, Target, Verdict};
 pub use self::text::{Colour, text};

@@ -6,13 +6,18 @@ use std::sync::Arc;
 
 use super::failures::remedy;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{Clusters, FailureId, Fetched, Task, TaskDefinition, TaskDefinitionArn};
+use crate::filter::TargetFilter;
+use crate::inventory::{
+    ClusterTasks, Clusters, FailureId, Fetched, Scope, Task, TaskArn, TaskDefinition, TaskDefinitionArn,
+};
 use crate::refresh::Refresh;
 use crate::targets::SkipReason;
 
 /// A container and its verdict; a container with several targets has several rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
+    /// The scope, if there are several.
+    pub scope: Option<Scope>,
     /// The cluster's name.
     pub cluster: String,
     /// The task's group, `service:NAME` or `family:NAME`; empty if it has none.
@@ -99,12 +104,13 @@ impl Target {
     }
 }
 
-/// Returns the rows of a refresh.
-pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
-    let context = Context { tasks: tasks(refresh, names), definitions: &refresh.snapshot.definitions };
+/// Returns the selected rows of a refresh. The scope is given if there are several.
+pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>, scope: Option<&Scope>, filter: &TargetFilter) -> Vec<Row> {
+    let tasks = tasks(refresh, names, filter);
+    let context = Context { scope, tasks, definitions: &refresh.snapshot.definitions };
     let derived: HashSet<&TargetGroup> = refresh.derived.groups.iter().collect();
     let row = |task: &str, container: Option<&str>, verdict| context.row(task, container, verdict);
-    let targets = refresh.targets.iter().map(|group| {
+    let targets = filter.select(&refresh.targets).map(|group| {
         let label = |name| group.labels.get(name);
         let verdict = Verdict::Target(target(group, &derived));
         let mut row = row(label("task_arn").unwrap_or_default(), label("container_name"), verdict);
@@ -113,13 +119,14 @@ pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
         }
         row
     });
-    let skipped = refresh.derived.skipped.iter().map(|skipped| {
+    let is_selected = |task: &TaskArn| filter.is_empty() || context.tasks.contains_key(task.as_str());
+    let skipped = refresh.derived.skipped.iter().filter(|skipped| is_selected(&skipped.task)).map(|skipped| {
         let reason = skipped.reason.clone();
         let verdict =
             if reason.is_misconfiguration() { Verdict::Misconfigured(reason) } else { Verdict::Skipped(reason) };
         row(skipped.task.as_str(), skipped.container.as_deref(), verdict)
     });
-    let unknown = refresh.derived.unknown.iter().map(|unknown| {
+    let unknown = refresh.derived.unknown.iter().filter(|unknown| is_selected(&unknown.task)).map(|unknown| {
         let verdict = why_unknown(refresh, unknown.failure);
         row(unknown.task.as_str(), unknown.container.as_deref(), verdict)
     });
@@ -129,15 +136,17 @@ pub(super) fn rows(refresh: &Refresh, names: &Clusters<'_>) -> Vec<Row> {
 /// Tasks by ARN, each with the name of the cluster in which it was listed.
 type Tasks<'a> = HashMap<&'a str, (&'a str, Option<&'a Task>)>;
 
-fn tasks<'a>(refresh: &'a Refresh, names: &Clusters<'_>) -> Tasks<'a> {
-    let listed = refresh.snapshot.clusters.iter().flat_map(|cluster| {
+/// Returns the tasks that a filter can select.
+fn tasks<'a>(refresh: &'a Refresh, names: &Clusters<'_>, filter: &TargetFilter) -> Tasks<'a> {
+    let can_select = |cluster: &&ClusterTasks| filter.can_select(&refresh.scope, Some(&cluster.cluster));
+    let listed = refresh.snapshot.clusters.iter().filter(can_select).flat_map(|cluster| {
         let (name, tasks) = (names.display(&cluster.cluster), cluster.tasks.iter().flatten());
-        tasks.map(move |listed| {
+        tasks.filter_map(move |listed| {
             let task = match &listed.task {
                 Fetched::Known(task) => Some(&**task),
                 _ => None,
             };
-            (listed.arn.as_str(), (name, task))
+            filter.can_select_task(task).then_some((listed.arn.as_str(), (name, task)))
         })
     });
     listed.collect()
@@ -145,6 +154,7 @@ fn tasks<'a>(refresh: &'a Refresh, names: &Clusters<'_>) -> Tasks<'a> {
 
 /// What is known of the tasks that rows are about.
 struct Context<'a> {
+    scope: Option<&'a Scope>,
     tasks: Tasks<'a>,
     definitions: &'a HashMap<TaskDefinitionArn, Fetched<Arc<TaskDefinition>>>,
 }
@@ -154,6 +164,7 @@ impl Context<'_> {
         let (cluster, known) = self.tasks.get(task).copied().unwrap_or_default();
         let group = known.and_then(|task| task.group.as_deref());
         Row {
+            scope: self.scope.cloned(),
             cluster: cluster.to_owned(),
             group: group.unwrap_or_default().to_owned(),
             verdict,

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::explanation::Explanation;
 use super::rows::{Row, Verdict};
+use crate::inventory::Scope;
 use crate::printable::escape;
 
 const PLAIN: &str = "";
@@ -32,12 +33,12 @@ pub fn text(explanation: &Explanation, colour: Colour) -> String {
     let widths = [0, 1, 2].map(|column| rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0));
     let (mut cluster, mut group) = (None, None);
     for Cells { row, cells } in &rows {
-        if cluster != Some(&row.cluster) {
+        if cluster != Some((&row.scope, &row.cluster)) {
             if cluster.is_some() {
                 page.text.push('\n');
             }
-            page.line("cluster ", BOLD, &row.cluster, "");
-            (cluster, group) = (Some(&row.cluster), None);
+            page.line("cluster ", BOLD, &row.cluster, &in_scope(row.scope.as_ref()));
+            (cluster, group) = (Some((&row.scope, &row.cluster)), None);
         }
         if group != Some(&row.group) {
             let name = if row.group.is_empty() { "(no group)" } else { &row.group };
@@ -109,11 +110,16 @@ fn summary(page: &mut Page, explanation: &Explanation) {
         page.line("", PLAIN, &format!("  {count:5}  {code}"), "");
     }
     for cluster in explanation.clusters.iter().filter(|cluster| !cluster.complete) {
-        page.line("", YELLOW, &format!("cluster {} could not be read completely", cluster.name), "");
+        let scope = in_scope(cluster.scope.as_ref());
+        page.line("", YELLOW, &format!("cluster {}{scope} could not be read completely", cluster.name), "");
     }
     for failure in &explanation.failures {
         page.line("", YELLOW, &format!("failed: {failure}"), "");
     }
+}
+
+fn in_scope(scope: Option<&Scope>) -> String {
+    scope.map(|scope| format!(" in {scope}")).unwrap_or_default()
 }
 
 fn count(number: usize, what: &str) -> String {

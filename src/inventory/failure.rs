@@ -33,6 +33,28 @@ impl Failure {
     /// The code of a call whose response made this program panic.
     pub const PANIC: &str = "Panic";
 
+    /// The code of a call that was not made, because too many like it had failed.
+    pub const SKIPPED: &str = "Skipped";
+
+    /// The code of a call without credentials to sign it with.
+    pub const NO_CREDENTIALS: &str = "NoCredentials";
+
+    /// Returns whether the call failed because of its credentials, as every other call of the scope will. AWS rejects them
+    /// with these codes too where the region is not enabled for the account ("Common Error Types" in the API references of
+    /// ECS and EC2).
+    pub fn is_of_credentials(&self) -> bool {
+        const REJECTED: [&str; 7] = [
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "ExpiredTokenException",
+            "AuthFailure",
+            "OptInRequired",
+            Failure::NO_CREDENTIALS,
+        ];
+        self.operation == Operation::AssumeRole || REJECTED.contains(&&*self.code)
+    }
+
     /// Returns whether AWS says that the cluster does not exist. That is definite, unlike any other failure.
     pub fn cluster_is_missing(&self) -> bool {
         self.operation == Operation::ListTasks && self.code == "ClusterNotFoundException"

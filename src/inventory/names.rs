@@ -142,6 +142,12 @@ impl TaskDefinitionArn {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
+    /// Returns the family.
+    pub fn family(&self) -> &str {
+        let name = self.name();
+        name.rsplit_once(':').map_or(name, |(family, _)| family)
+    }
+
     /// Returns whether this is the definition of an ECS Managed Daemon (`…:daemon-task-definition/…`), which
     /// DescribeTaskDefinition does not know.
     pub fn is_daemon(&self) -> bool {

@@ -78,7 +78,7 @@ impl Pattern {
     }
 
     /// Returns whether a cluster in the scope can match.
-    pub(super) fn can_match(&self, scope: &Scope) -> bool {
+    pub fn can_match(&self, scope: &Scope) -> bool {
         if !self.is_arn() {
             return true;
         }
@@ -104,8 +104,16 @@ impl Pattern {
     }
 
     /// Returns whether a cluster that is asked for in the scope matches, whatever the account if that is unknown.
-    pub(super) fn matches_ref(&self, cluster: &ClusterRef, scope: &Scope) -> bool {
+    pub fn matches_ref(&self, cluster: &ClusterRef, scope: &Scope) -> bool {
         self.matches_ref_if(cluster, scope, Symbol::EveryDigit)
+    }
+
+    /// Returns whether a cluster that is asked for in the scope can match.
+    pub fn can_match_ref(&self, cluster: &ClusterRef, scope: &Scope) -> bool {
+        if self.is_exact() && self.is_arn() && !cluster.is_arn() {
+            return self.can_match(scope) && cluster_name(self.as_str()) == cluster.name();
+        }
+        self.matches_ref_if(cluster, scope, Symbol::AnyDigit)
     }
 
     fn matches_ref_if(&self, cluster: &ClusterRef, scope: &Scope, unknown: Symbol) -> bool {

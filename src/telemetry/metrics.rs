@@ -1,5 +1,8 @@
 //! Metrics about the program: base units, fixed label names, and every series present from the start.
 
+mod labels;
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -8,17 +11,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use self::labels::{
+    Build, ByCache, ByCause, ByCluster, ByCode, ByEvent, ByOperation, ByQueue, ByReason, ByResult, ByScope, ByStage,
+    WriteResult, code,
+};
+use self::text::classic;
 use super::process::Process;
 use crate::events::{EventResult, QueueState};
 use crate::file_sd::TargetGroup;
-use crate::inventory::{Attempt, Cached, ClusterRef, Clusters, Failure, Operation, Scope, arn_account};
+use crate::inventory::{Attempt, Cached, Clusters, Failure, Operation, Scope};
 use crate::publish::{Outcome, Publication};
 use crate::refresh::{Cause, Refresh};
 use crate::status::Status;
@@ -45,85 +52,6 @@ pub enum MetricsFormat {
     OpenMetrics,
     /// Prometheus's older text format.
     Classic,
-}
-
-/// A longer error code, or one with characters that codes do not have, is not an error code.
-const LONGEST_CODE: usize = 64;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Build {
-    version: &'static str,
-    revision: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByStage {
-    stage: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ByCluster {
-    account_id: String,
-    region: String,
-    cluster: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ByScope {
-    account_id: String,
-    region: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByCause {
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByReason {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByCode {
-    service: &'static str,
-    operation: &'static str,
-    code: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOperation {
-    service: &'static str,
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByCache {
-    cache: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByResult {
-    result: WriteResult,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types)] // the names are the label values
-enum WriteResult {
-    replaced,
-    unchanged,
-    failed,
-    not_overwritten,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByEvent {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByQueue {
-    queue: String,
 }
 
 type Seconds = Gauge<f64, AtomicU64>;
@@ -158,6 +86,8 @@ pub(super) struct Metrics {
 /// What has series.
 #[derive(Default)]
 struct Shown {
+    scopes: BTreeSet<ByScope>,
+    codes: BTreeSet<ByCode>,
     targets: BTreeSet<ByCluster>,
     stale: BTreeSet<ByCluster>,
     /// The number of entries in the caches of each scope.
@@ -225,10 +155,10 @@ impl Metrics {
         metrics
     }
 
-    /// Creates every series, because alerts cannot see the first event of a series that it creates.
+    /// Creates every series that is not of a scope, because alerts cannot see the first event of a series that it creates.
     fn create_every_series(&self) {
-        for stage in Operation::ALL.map(Operation::stage).into_iter().chain([WRITE, PANIC]) {
-            create(&self.refresh_failures, &ByStage { stage });
+        for stage in [WRITE, PANIC] {
+            create(&self.refresh_failures, &ByScope::none().stage(stage));
         }
         for cause in [WATCH, EVENT] {
             create(&self.updates, &ByCause { cause });
@@ -239,13 +169,6 @@ impl Metrics {
         for reason in SkipReason::CODES {
             create(&self.skipped, &ByReason { reason });
         }
-        // Calls to STS are made inside the SDK's credential chain, where attempts cannot be observed.
-        for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::AssumeRole) {
-            let (service, operation) = (operation.service(), operation.name());
-            create(&self.requests, &ByCode { service, operation, code: "ok".into() });
-            create(&self.request_duration, &ByOperation { service, operation });
-            create(&self.throttles, &ByOperation { service, operation });
-        }
         for result in [WriteResult::replaced, WriteResult::unchanged, WriteResult::failed, WriteResult::not_overwritten]
         {
             create(&self.writes, &ByResult { result });
@@ -255,12 +178,66 @@ impl Metrics {
         }
     }
 
+    /// Creates every series of a scope.
+    fn create_scope(&self, scope: &ByScope, codes: &mut BTreeSet<ByCode>) {
+        for stage in Operation::ALL.map(Operation::stage).into_iter().chain([PANIC]) {
+            create(&self.refresh_failures, &scope.stage(stage));
+        }
+        // Calls to STS are made inside the SDK's credential chain, where attempts cannot be observed.
+        for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::AssumeRole) {
+            let ok = scope.code(operation, "ok");
+            create(&self.requests, &ok);
+            codes.insert(ok);
+            create(&self.request_duration, &scope.operation(operation));
+            create(&self.throttles, &scope.operation(operation));
+        }
+    }
+
+    pub(super) fn refresh_started(&self, scope: &Scope) {
+        let mut shown = self.shown();
+        let scope = ByScope::of(scope);
+        if !shown.scopes.contains(&scope) {
+            self.create_scope(&scope, &mut shown.codes);
+            shown.scopes.insert(scope);
+        }
+    }
+
+    fn remove_scope(&self, scope: &ByScope, codes: &mut BTreeSet<ByCode>) {
+        for stage in Operation::ALL.map(Operation::stage).into_iter().chain([PANIC]) {
+            self.refresh_failures.remove(&scope.stage(stage));
+        }
+        for operation in Operation::ALL {
+            self.request_duration.remove(&scope.operation(operation));
+            self.throttles.remove(&scope.operation(operation));
+        }
+        codes.retain(|code| {
+            let goes = scope.has(&code.account_id, &code.region);
+            !(goes && self.requests.remove(code))
+        });
+        self.refresh_interval.remove(scope);
+    }
+
+    /// Removes the series of scopes that are gone.
+    fn count_scopes(&self, publication: &Publication, shown: &mut Shown) {
+        let scopes: BTreeSet<_> = publication.refreshes.iter().map(|refresh| ByScope::of(&refresh.asked)).collect();
+        if publication.outstanding > 0 {
+            // The others may still come.
+            return;
+        }
+        for scope in shown.scopes.difference(&scopes) {
+            self.remove_scope(scope, &mut shown.codes);
+        }
+        shown.cached.retain(|(scope, _), _| scopes.contains(&ByScope::of(scope)));
+        shown.scopes = scopes;
+    }
+
     pub(super) fn panicked(&self) {
-        self.refresh_failures.get_or_create(&ByStage { stage: PANIC }).inc();
+        self.refresh_failures.get_or_create(&ByScope::none().stage(PANIC)).inc();
     }
 
     pub(super) fn published(&self, publication: &Publication) {
         let mut shown = self.shown();
+        self.count_scopes(publication, &mut shown);
         for refresh in &publication.new {
             match refresh.cause {
                 Cause::Interval => {
@@ -289,13 +266,13 @@ impl Metrics {
             self.writes.get_or_create(&ByResult { result }).inc();
         }
         if matches!(publication.output, Outcome::Failed(_)) {
-            self.refresh_failures.get_or_create(&ByStage { stage: WRITE }).inc();
+            self.refresh_failures.get_or_create(&ByScope::none().stage(WRITE)).inc();
         }
         self.count_clusters(publication, &mut shown.targets);
     }
 
     pub(super) fn interval(&self, scope: &Scope, interval: Duration) {
-        self.refresh_interval.get_or_create(&by_scope(scope)).set(interval.as_secs_f64());
+        self.refresh_interval.get_or_create(&ByScope::of(scope)).set(interval.as_secs_f64());
     }
 
     pub(super) fn event(&self, result: EventResult) {
@@ -320,8 +297,9 @@ impl Metrics {
         }
         stages.sort_unstable();
         stages.dedup();
+        let scope = ByScope::of(&refresh.asked);
         for stage in stages {
-            self.refresh_failures.get_or_create(&ByStage { stage }).inc();
+            self.refresh_failures.get_or_create(&scope.stage(stage)).inc();
         }
     }
 
@@ -330,14 +308,14 @@ impl Metrics {
         for refresh in &publication.refreshes {
             let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
             for state in &refresh.clusters {
-                counts.insert(by_cluster(&refresh.scope, &state.cluster), 0);
+                counts.insert(ByCluster::of(&refresh.scope, &state.cluster), 0);
             }
             // The groups of a cluster follow each other.
             for groups in refresh.targets.chunk_by(|one, next| cluster_arn(one) == cluster_arn(next)) {
                 let Some(arn) = groups.first().map(cluster_arn).filter(|_| publication.in_force()) else { continue };
                 let labels = match clusters.of_arn(arn) {
-                    Some(cluster) => by_cluster(&refresh.scope, cluster),
-                    None => by_cluster(&refresh.scope, &arn.into()),
+                    Some(cluster) => ByCluster::of(&refresh.scope, cluster),
+                    None => ByCluster::of(&refresh.scope, &arn.into()),
                 };
                 *counts.entry(labels).or_default() += groups.len();
             }
@@ -353,15 +331,15 @@ impl Metrics {
     }
 
     pub(super) fn attempt(&self, attempt: &Attempt<'_>) {
-        let (service, operation) = (attempt.operation.service(), attempt.operation.name());
-        let is_code = attempt.code.len() <= LONGEST_CODE
-            && attempt.code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-        let code = if is_code { attempt.code } else { "other" };
-        self.requests.get_or_create(&ByCode { service, operation, code: code.to_owned() }).inc();
-        self.request_duration.get_or_create(&ByOperation { service, operation }).observe(attempt.took.as_secs_f64());
+        let scope = ByScope::of(attempt.scope);
+        let (by_code, by_operation) =
+            (scope.code(attempt.operation, code(attempt)), scope.operation(attempt.operation));
+        self.requests.get_or_create(&by_code).inc();
+        self.request_duration.get_or_create(&by_operation).observe(attempt.took.as_secs_f64());
         if attempt.throttled {
-            self.throttles.get_or_create(&ByOperation { service, operation }).inc();
+            self.throttles.get_or_create(&by_operation).inc();
         }
+        self.shown().codes.insert(by_code);
     }
 
     pub(super) fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
@@ -400,24 +378,10 @@ fn staleness(status: &Status) -> BTreeMap<ByCluster, f64> {
     for refresh in status.publication.iter().flat_map(|publication| &publication.refreshes) {
         for state in &refresh.clusters {
             let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
-            seconds.insert(by_cluster(&refresh.scope, &state.cluster), stale);
+            seconds.insert(ByCluster::of(&refresh.scope, &state.cluster), stale);
         }
     }
     seconds
-}
-
-fn by_cluster(scope: &Scope, cluster: &ClusterRef) -> ByCluster {
-    // An ARN knows better than the credentials whose cluster it is.
-    let account = arn_account(cluster.as_str()).or(scope.account.as_deref());
-    ByCluster {
-        account_id: account.unwrap_or_default().to_owned(),
-        region: scope.region.to_string(),
-        cluster: cluster.name().to_owned(),
-    }
-}
-
-fn by_scope(scope: &Scope) -> ByScope {
-    ByScope { account_id: scope.account.as_deref().unwrap_or_default().to_owned(), region: scope.region.to_string() }
 }
 
 fn cluster_arn(group: &TargetGroup) -> &str {
@@ -459,48 +423,4 @@ fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, he
 
 fn unix_seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// Converts OpenMetrics to the older text format, which names a counter with its suffix in comments too, and has
-/// neither units nor an end mark.
-fn classic(openmetrics: &str) -> String {
-    let lines: Vec<&str> = openmetrics.lines().collect();
-    let counters: Vec<&str> =
-        lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
-    let mut text = String::with_capacity(openmetrics.len() + 1024);
-    for line in lines {
-        let comment = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
-        let name = comment.and_then(|rest| rest.split(' ').next());
-        match name.filter(|name| counters.contains(name)) {
-            _ if line == "# EOF" || line.starts_with("# UNIT ") => continue,
-            Some(name) => text.push_str(&line.replacen(name, &format!("{name}_total"), 1)),
-            None => text.push_str(line),
-        }
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_counters_with_their_suffix_in_the_classic_format() {
-        let openmetrics = "# HELP p_tries Tries of p_tries.\n\
-                           # TYPE p_tries counter\n\
-                           p_tries_total{of=\"p_tries\"} 1\n\
-                           # HELP p_tries_now Tries.\n\
-                           # TYPE p_tries_now gauge\n\
-                           # UNIT p_tries_now seconds\n\
-                           p_tries_now 2.5\n\
-                           # EOF\n";
-        let expected = "# HELP p_tries_total Tries of p_tries.\n\
-                        # TYPE p_tries_total counter\n\
-                        p_tries_total{of=\"p_tries\"} 1\n\
-                        # HELP p_tries_now Tries.\n\
-                        # TYPE p_tries_now gauge\n\
-                        p_tries_now 2.5\n";
-        assert_eq!(classic(openmetrics), expected);
-    }
 }

@@ -1,5 +1,6 @@
 //! Observes the program: logs and metrics.
 
+mod failures;
 mod lines;
 mod logs;
 mod metrics;
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub use self::logs::init;
 use self::metrics::Metrics;
 pub use self::metrics::MetricsFormat;
-use self::report::Misconfigurations;
+use self::report::Logged;
 use crate::events::{EventResult, QueueState};
 use crate::inventory::{Attempt, Cached, Scope};
 use crate::publish::Publication;
@@ -21,8 +22,8 @@ use crate::status::Status;
 /// The logs and the metrics.
 pub struct Telemetry {
     metrics: Metrics,
-    /// The misconfigurations that have been logged.
-    logged: Mutex<Misconfigurations>,
+    /// What has been logged already.
+    logged: Mutex<Logged>,
 }
 
 impl Default for Telemetry {
@@ -32,10 +33,16 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
+    /// Records that a refresh of a scope started.
+    pub fn refresh_started(&self, scope: &Scope) {
+        self.metrics.refresh_started(scope);
+    }
+
     /// Records a publication.
     pub fn published(&self, publication: &Publication) {
-        report::report(publication, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
+        // Before the log, so that whoever reads of a failure finds it counted.
         self.metrics.published(publication);
+        report::report(publication, &mut self.logged.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Records a refresh that panicked.

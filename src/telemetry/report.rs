@@ -1,11 +1,11 @@
-//! Logs a publication: a line when the targets change, a line for each failure, and the reason if there are no targets.
+//! Logs a publication: a line when the targets change, a line for each new failure, and the reason if there are no targets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::mem::{Discriminant, discriminant};
 
 use tracing::{Level, debug, enabled, error, info, warn};
 
-use crate::inventory::{Failure, FailureId};
+use super::failures::LoggedFailures;
 use crate::publish::{Outcome, Publication};
 use crate::refresh::Refresh;
 use crate::targets::{SkipReason, Skipped};
@@ -15,58 +15,32 @@ use crate::writer::Written;
 const MOST_MISCONFIGURED: usize = 10;
 
 /// Kinds of misconfiguration: the container's name, and the reason in words.
-pub(super) type Misconfigurations = BTreeSet<(String, String)>;
+type Misconfigurations = BTreeSet<(String, String)>;
 
-/// Logs a publication and its new refreshes. `logged` holds the misconfigurations that have been logged already.
-pub(super) fn report(publication: &Publication, logged: &mut Misconfigurations) {
+/// What has been logged already.
+#[derive(Default)]
+pub(super) struct Logged {
+    failures: LoggedFailures,
+    misconfigurations: Misconfigurations,
+    /// The result of the last publication.
+    output: Option<Discriminant<Outcome>>,
+}
+
+/// Logs a publication and its new refreshes.
+pub(super) fn report(publication: &Publication, logged: &mut Logged) {
     let scopes = publication.refreshes.len() + publication.outstanding;
     for refresh in &publication.new {
         // With one scope, every line is about it.
         let scope = (scopes > 1).then(|| refresh.scope.to_string());
-        for (id, failure) in refresh.snapshot.failures.iter() {
-            report_failure(refresh, scope.as_deref(), id, failure);
-        }
+        logged.failures.log(refresh, scope.as_deref());
         report_kept(refresh);
     }
     let skipped: Vec<_> = publication.refreshes.iter().flat_map(|refresh| &refresh.derived.skipped).collect();
-    report_output(publication, &skipped);
-    report_misconfigurations(&skipped, logged);
+    report_output(publication, &skipped, logged);
+    report_misconfigurations(&skipped, &mut logged.misconfigurations);
     // If a failure hid all containers, the failure is the reason, and is logged already.
     if publication.targets.is_empty() && (publication.complete() || !skipped.is_empty()) {
         report_no_targets(&skipped);
-    }
-}
-
-fn report_failure(refresh: &Refresh, scope: Option<&str>, id: FailureId, failure: &Failure) {
-    let kept = refresh.kept.get(&id).copied().unwrap_or(0);
-    let targets = failure.operation.makes_targets();
-    let mut now = if targets { format!("keeping {kept} targets") } else { "keeping last known labels".to_owned() };
-    if let Some(cluster) = &failure.cluster {
-        let _ = write!(now, " of cluster {}", cluster.name());
-    }
-    let Failure { operation, code, message, calls, .. } = failure;
-    warn!(
-        %operation,
-        scope,
-        cluster = failure.cluster.as_ref().map(|cluster| cluster.as_str()),
-        code,
-        error = message,
-        request_id = failure.request_id,
-        calls,
-        "{operation} failed: {now}"
-    );
-    if let Some(removed) = refresh.expired.get(&id) {
-        let why = if failure.cluster_is_missing() {
-            "the cluster has not existed for an hour"
-        } else {
-            "older than -config.max-stale"
-        };
-        warn!(
-            scope,
-            cluster = failure.cluster.as_ref().map(|cluster| cluster.as_str()),
-            removed,
-            "last known targets removed: {why}"
-        );
     }
 }
 
@@ -82,7 +56,10 @@ fn report_kept(refresh: &Refresh) {
     }
 }
 
-fn report_output(publication: &Publication, skipped: &[&Skipped]) {
+fn report_output(publication: &Publication, skipped: &[&Skipped], logged: &mut Logged) {
+    let output = Some(discriminant(&publication.output));
+    let as_before = logged.output == output;
+    logged.output = output;
     let targets = publication.targets.len();
     let took = publication.new.iter().map(|refresh| refresh.took).max().unwrap_or_default().as_secs_f64();
     let (added, removed) = (publication.added, publication.removed);
@@ -99,9 +76,11 @@ fn report_output(publication: &Publication, skipped: &[&Skipped]) {
         Outcome::Failed(error) => {
             error!(targets, error = %error, "cannot write targets: retrying at the next refresh")
         }
+        Outcome::NotOverwritten(reason) if as_before => debug!(reason, "existing file not overwritten"),
         Outcome::NotOverwritten(reason) => {
             warn!(targets, reason, "existing file not overwritten: it is unreadable, and the refresh was incomplete");
         }
+        Outcome::NothingKnown if as_before => debug!("no file written"),
         Outcome::NothingKnown => warn!("no file written: refresh failed and no previous targets exist"),
     }
 }

@@ -7,16 +7,27 @@ use tokio::task::spawn_blocking;
 
 use super::connections::Connections;
 use super::rendered::{Chunks, Rendered};
-use crate::inventory::ClusterRef;
+use crate::filter::TargetFilter;
 
 /// What a body shows, and of which version of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The targets of this version; of these clusters only.
-    Targets(u64, Option<Vec<ClusterRef>>),
-    /// The status page of this refresh, and its number.
-    Page(u64, usize),
+    /// The selected targets of this version.
+    Targets(u64, TargetFilter),
+    /// The status page of what is selected of this publication, and its number.
+    Page(u64, TargetFilter, usize),
 }
+
+impl Key {
+    /// Returns the size in memory. Clients choose the filters, so they count like the bodies.
+    fn bytes(&self) -> usize {
+        let (Self::Targets(_, filter) | Self::Page(_, filter, _)) = self;
+        filter.size() + ENTRY_OVERHEAD
+    }
+}
+
+/// What a body takes in memory apart from its bytes and its filter.
+const ENTRY_OVERHEAD: usize = 512;
 
 /// The rendering panicked.
 pub(super) struct RenderFailed;
@@ -43,7 +54,7 @@ impl InMemory {
     }
 
     fn bytes(&self) -> usize {
-        self.0.iter().map(|(_, body)| body.bytes()).sum()
+        self.0.iter().map(|(key, body)| body.bytes() + key.as_ref().map_or(0, Key::bytes)).sum()
     }
 
     /// Removes the body that is missed least: one that nobody is reading, or else an outdated one.
@@ -81,7 +92,9 @@ impl Bodies {
             // Rendering goes on when its client is gone, and so does the turn: a client that comes and goes must not
             // start one rendering beside another.
             let _turn = turn;
-            let mut chunks = Chunks::new(|bytes| bodies.make_room(bytes));
+            let key_bytes = key.bytes();
+            bodies.make_room(key_bytes);
+            let mut chunks = Chunks::new(|bytes| bodies.make_room(key_bytes + bytes));
             // Writing to memory cannot fail.
             let _ = render(&mut chunks);
             let body = Arc::new(chunks.finish());
@@ -89,6 +102,11 @@ impl Bodies {
             body
         });
         rendering.await.map_err(|_| RenderFailed)
+    }
+
+    /// Returns whether a body is in memory.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.find(key).is_some()
     }
 
     /// Counts a body that is sent once.
@@ -144,7 +162,9 @@ mod tests {
 
     async fn get(bodies: &Arc<Bodies>, version: u64, size: usize) -> Arc<Rendered> {
         let is_current = move |key: &Key| matches!(key, Key::Targets(known, _) if *known == version);
-        let rendered = bodies.get(Key::Targets(version, None), is_current, move |out| out.write_all(&vec![b'x'; size]));
+        let rendered = bodies.get(Key::Targets(version, TargetFilter::default()), is_current, move |out| {
+            out.write_all(&vec![b'x'; size])
+        });
         rendered.await.unwrap_or_else(|_| panic!("rendering failed"))
     }
 
@@ -165,7 +185,7 @@ mod tests {
         let bodies = Arc::new(Bodies::new(MIB, Arc::default()));
         let times = Arc::new(AtomicUsize::new(0));
         let request = || {
-            let (times, key) = (times.clone(), Key::Page(1, 1));
+            let (times, key) = (times.clone(), Key::Page(1, TargetFilter::default(), 1));
             bodies.get(
                 key,
                 |_| true,
@@ -187,7 +207,7 @@ mod tests {
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let counted = times.clone();
         let first = bodies.get(
-            Key::Page(1, 1),
+            Key::Page(1, TargetFilter::default(), 1),
             |_| true,
             move |out| {
                 counted.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +219,7 @@ mod tests {
         assert!(first.now_or_never().is_none(), "its client is gone");
         let counted = times.clone();
         let mut second = Box::pin(bodies.get(
-            Key::Page(1, 1),
+            Key::Page(1, TargetFilter::default(), 1),
             |_| true,
             move |_| {
                 counted.fetch_add(1, Ordering::Relaxed);
@@ -233,13 +253,31 @@ mod tests {
         let bodies = Arc::new(Bodies::new(MIB, Arc::default()));
         get(&bodies, 1, MIB / 2).await;
         assert_eq!(get(&bodies, 2, 3 * MIB).await.bytes(), 3 * MIB);
-        assert_eq!(bodies.lock().bytes(), 3 * MIB);
+        assert_eq!(bodies.lock().bytes(), 3 * MIB + ENTRY_OVERHEAD);
+    }
+
+    #[tokio::test]
+    async fn filters_count_like_bodies() {
+        let bodies = Arc::new(Bodies::new(MIB, Arc::default()));
+        for n in 0..200 {
+            let values = (0..100).map(|value| ("service".into(), format!("{n}-{value}").into()));
+            let key = Key::Targets(1, TargetFilter::of(values).unwrap());
+            assert!(bodies.get(key, |_| true, |_| Ok(())).await.is_ok());
+            assert!(bodies.lock().bytes() <= MIB, "{n}");
+        }
+        let kept = bodies.lock().0.len();
+        assert!((50..200).contains(&kept), "{kept}");
     }
 
     #[tokio::test]
     async fn a_panic_while_rendering_costs_only_that_body() {
         let bodies = Arc::new(Bodies::new(MIB, Arc::default()));
-        assert!(bodies.get(Key::Page(1, 1), |_| true, |_| panic!("as the test asks")).await.is_err());
+        assert!(
+            bodies
+                .get(Key::Page(1, TargetFilter::default(), 1), |_| true, |_| panic!("as the test asks"))
+                .await
+                .is_err()
+        );
         assert_eq!(get(&bodies, 1, 7).await.bytes(), 7);
     }
 }

@@ -11,6 +11,8 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use super::bodies::{Bodies, Key, RenderFailed};
 use super::body::ResponseBody;
@@ -18,8 +20,8 @@ use super::connections::{Connection, Connections};
 use super::page;
 use super::server::{self, Respond, Server};
 use super::targets::Asked;
-use crate::file_sd::{Format, TargetGroup, write};
-use crate::inventory::ClusterRef;
+use crate::file_sd::{Format, write};
+use crate::filter::TargetFilter;
 use crate::status::{SharedStatus, Status};
 use crate::telemetry::{MetricsFormat, Telemetry};
 
@@ -54,7 +56,7 @@ pub struct App {
 pub fn serve(listener: TcpListener, app: Arc<App>) -> io::Result<Server> {
     let connections = Arc::new(Connections::default());
     let bodies = |limit| Arc::new(Bodies::new(limit, connections.clone()));
-    let routes = Routes { app, large: bodies(LARGE_BODIES), metrics: bodies(METRICS_BODIES) };
+    let routes = Routes { app, large: bodies(LARGE_BODIES), metrics: bodies(METRICS_BODIES), asking: Arc::default() };
     server::start(listener, connections, Arc::new(routes))
 }
 
@@ -62,6 +64,8 @@ struct Routes {
     app: Arc<App>,
     large: Arc<Bodies>,
     metrics: Arc<Bodies>,
+    /// Held while a filter is compared with the targets.
+    asking: Arc<Mutex<()>>,
 }
 
 impl Respond for Routes {
@@ -105,32 +109,58 @@ impl Routes {
     /// status but 200, Prometheus keeps its targets.
     async fn targets(&self, query: Option<&str>, connection: &Arc<Connection>) -> Response<ResponseBody> {
         let status = self.app.status.get();
-        let clusters = match Asked::of(&status, query) {
-            Asked::All => None,
-            Asked::Of(clusters) => Some(clusters),
-            Asked::Empty => return response(StatusCode::OK, JSON, ResponseBody::of("[]\n")),
-            Asked::Unavailable(why) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
-            Asked::NotFound => return not_found("no cluster of this name is or was scanned\n"),
+        let filter = match filter(query) {
+            Ok(filter) => filter,
+            Err(why) => return text(StatusCode::BAD_REQUEST, why),
         };
-        let key = Key::Targets(status.targets_version, clusters.clone());
+        let key = Key::Targets(status.targets_version, filter.clone());
+        if !self.large.has(&key) {
+            match self.ask(&status, &filter).await {
+                Err(RenderFailed) => return internal_error(),
+                Ok(Asked::Targets) => {}
+                Ok(Asked::Empty) => return response(StatusCode::OK, JSON, ResponseBody::of("[]\n")),
+                Ok(Asked::Unavailable(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
+                Ok(Asked::NotFound) => return not_found("nothing like this is or was scanned\n"),
+            }
+        }
         let targets = status.targets.clone().unwrap_or_default();
-        let render = move |out: &mut dyn io::Write| match clusters {
-            None => write(&targets, Format::Json, out),
-            Some(clusters) => write(&of_clusters(&targets, &clusters), Format::Json, out),
+        let render = move |out: &mut dyn io::Write| {
+            if filter.is_empty() {
+                return write(&targets, Format::Json, out);
+            }
+            write(&filter.select(&targets).cloned().collect::<Vec<_>>(), Format::Json, out)
         };
         self.large(&status, key, JSON, String::new(), connection, render).await
     }
 
+    /// Finds out what a filter selects, on a thread for blocking work: comparing it with all targets takes time, and
+    /// health checks must not wait for that.
+    async fn ask(&self, status: &Status, filter: &TargetFilter) -> Result<Asked, RenderFailed> {
+        let turn = self.asking.clone().lock_owned().await;
+        let (status, filter) = (status.clone(), filter.clone());
+        let asked = spawn_blocking(move || {
+            // Goes on when its client is gone, and so does the turn.
+            let _turn = turn;
+            Asked::of(&status, &filter)
+        });
+        asked.await.map_err(|_| RenderFailed)
+    }
+
     async fn page(&self, query: Option<&str>, connection: &Arc<Connection>) -> Response<ResponseBody> {
         let status = self.app.status.get();
+        let filter = match filter(query) {
+            Ok(filter) => filter,
+            Err(why) => return text(StatusCode::BAD_REQUEST, why),
+        };
         let publication = status.publication.clone();
         let Some(number) = page::number(query, publication.as_deref()) else { return not_found("no such page\n") };
         let start = page::start(&status, &self.app.telemetry_path);
         let app = self.app.clone();
+        let key = Key::Page(status.publication_version, filter.clone(), number);
         let render = move |out: &mut dyn io::Write| {
-            out.write_all(page::rest(publication.as_deref(), &app.flags, number).as_bytes())
+            out.write_all(page::rest(publication.as_deref(), &app.flags, &filter, number).as_bytes())
         };
-        self.large(&status, Key::Page(status.publication_version, number), HTML, start, connection, render).await
+        self.large(&status, key, HTML, start, connection, render).await
     }
 
     /// Responds with a body that is rendered once for all who ask for it.
@@ -150,7 +180,7 @@ impl Routes {
         };
         let is_current = |key: &Key| match key {
             Key::Targets(version, _) => *version == status.targets_version,
-            Key::Page(version, _) => *version == status.publication_version,
+            Key::Page(version, ..) => *version == status.publication_version,
         };
         match self.large.get(key, is_current, render).await {
             Err(RenderFailed) => internal_error(),
@@ -187,9 +217,8 @@ impl App {
     }
 }
 
-fn of_clusters(targets: &[TargetGroup], clusters: &[ClusterRef]) -> Vec<TargetGroup> {
-    let is_in = |arn: &str| clusters.iter().any(|cluster| cluster.as_str() == arn);
-    targets.iter().filter(|group| group.labels.get("cluster_arn").is_some_and(is_in)).cloned().collect()
+fn filter(query: Option<&str>) -> Result<TargetFilter, &'static str> {
+    TargetFilter::of(form_urlencoded::parse(query.unwrap_or_default().as_bytes()))
 }
 
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {

@@ -6,10 +6,13 @@ from pathlib import Path
 
 ECS = Path(__file__).parents[2] / "examples" / "ecs"
 TASKS = sorted(ECS.glob("task-definition*.json"))
+VARIANTS = sorted(ECS.glob("backends/task-definition*.json"))
+CONFIGS = [ECS / "prometheus.yml", *sorted(ECS.glob("backends/prometheus*.yml"))]
 APPS = sorted(ECS.glob("app-task-definition*.json"))
 POLICIES = sorted(ECS.glob("iam/[!t]*.json"))
 TRUSTS = sorted(ECS.glob("iam/trust-*.json"))
-WITH_PLACEHOLDERS = [*TASKS, *APPS, *POLICIES, *TRUSTS, ECS / "prometheus.yml"]
+EVENTS = [ECS / "stopped-tasks.json", ECS / "iam" / "topic-stopped-tasks.json"]
+WITH_PLACEHOLDERS = [*TASKS, *VARIANTS, *APPS, *POLICIES, *TRUSTS, *EVENTS, *CONFIGS]
 
 ROW = re.compile(r"^\| `([A-Z_]+)` \| .* \| `(.+)` \|$", re.MULTILINE)
 

@@ -1,10 +1,13 @@
-"""The guide, examples/ecs/README.md, as sections, commands and tables."""
+"""The guide, examples/ecs/README.md, and the pages beside it, as sections, commands and tables."""
 
 import re
 
 from examples import ECS
 
 GUIDE = (ECS / "README.md").read_text()
+BACKENDS = (ECS / "backends.md").read_text()
+DAY_TWO = (ECS / "day-two.md").read_text()
+PAGES = {"README.md": GUIDE, "backends.md": BACKENDS, "day-two.md": DAY_TWO}
 # The program's source, which has the messages and names that the guide quotes.
 SOURCE = "\n".join(file.read_text() for file in sorted((ECS.parents[1] / "src").rglob("*.rs")))
 
@@ -22,22 +25,27 @@ def step(number):
     return name
 
 
-def commands(heading):
-    """Returns the first block of commands of a section."""
-    return next(body for language, body, _ in BLOCK.findall(sections()[heading]) if language == "sh")
+def blocks(heading, page=GUIDE):
+    """Returns the blocks of commands of a section."""
+    return [body for language, body, _ in BLOCK.findall(sections(page)[heading]) if language == "sh"]
 
 
-def shown(heading):
-    """Returns the output that the section shows right below its commands."""
-    return next(output for language, _, output in BLOCK.findall(sections()[heading]) if language == "sh")
+def commands(heading, page=GUIDE):
+    """Returns all commands of a section, as one script."""
+    return "".join(blocks(heading, page))
+
+
+def shown(heading, page=GUIDE):
+    """Returns the output that the section shows below its commands."""
+    return "".join(output for language, _, output in BLOCK.findall(sections(page)[heading]) if language == "sh")
 
 
 def codes(text):
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
-def rows(heading):
-    table = [line for line in sections()[heading].splitlines() if line.startswith("| ")]
+def rows(heading, page=GUIDE):
+    table = [line for line in sections(page)[heading].splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1:]]
 
 

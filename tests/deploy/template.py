@@ -15,9 +15,33 @@ class Template:
 
     def properties(self, resource, names, attributes):
         """Evaluates a resource. names: values of Ref; attributes: values of Fn::GetAtt by "Resource.Attribute"."""
-        return _Resolver(self.document.get("Conditions", {}), names, attributes).resolve(
-            self.document["Resources"][resource]["Properties"]
-        )
+        return self._resolver(names, attributes).resolve(self.document["Resources"][resource]["Properties"])
+
+    def rejections(self, names):
+        """Returns the descriptions of the assertions in Rules that these parameters violate."""
+        resolver = self._resolver(names, {})
+        return [
+            assertion["AssertDescription"] for rule in self.document["Rules"].values()
+            if resolver.resolve(rule["RuleCondition"])
+            for assertion in rule["Assertions"] if not resolver.resolve(assertion["Assert"])
+        ]  # fmt: skip
+
+    def without_conditions(self, given):
+        """Returns the template with its conditions evaluated for these parameters.
+
+        moto does not remove AWS::NoValue from lists.
+        """
+        defaults = {name: str(each.get("Default")) for name, each in self.document["Parameters"].items()}
+        resolver = self._resolver(defaults | given, {})
+        resources = {
+            name: {key: value for key, value in resolver.choose(each).items() if key != "Condition"}
+            for name, each in self.document["Resources"].items()
+            if "Condition" not in each or resolver.condition(each["Condition"])
+        }  # fmt: skip
+        return {**self.document, "Resources": resources, "Conditions": {}, "Rules": {}}
+
+    def _resolver(self, names, attributes):
+        return _Resolver(self.document.get("Conditions", {}), names, attributes)
 
 
 NOTHING = object()
@@ -36,7 +60,24 @@ class _Resolver:
             [(function, argument)] = node.items()
             if function == "Ref" or function.startswith("Fn::"):
                 return getattr(self, "_" + function.removeprefix("Fn::").lower())(argument)
-        return {str(key): self.resolve(value) for key, value in node.items()}
+            if function == "Condition" and argument in self.conditions:
+                return self.condition(argument)
+        resolved = {str(key): self.resolve(value) for key, value in node.items()}
+        return {key: value for key, value in resolved.items() if value is not NOTHING}
+
+    def choose(self, node):
+        """Resolves only Fn::If, and removes AWS::NoValue."""
+        if isinstance(node, list):
+            return [value for value in map(self.choose, node) if value is not NOTHING]
+        if not isinstance(node, dict):
+            return node
+        if node == {"Ref": "AWS::NoValue"}:
+            return NOTHING
+        if node.keys() == {"Fn::If"}:
+            condition, then, otherwise = node["Fn::If"]
+            return self.choose(then if self.condition(condition) else otherwise)
+        chosen = {str(key): self.choose(value) for key, value in node.items()}
+        return {key: value for key, value in chosen.items() if value is not NOTHING}
 
     def _ref(self, name):
         return NOTHING if name == "AWS::NoValue" else self.names[name]
@@ -47,13 +88,30 @@ class _Resolver:
     def _sub(self, text):
         return re.sub(r"\$\{([^}]+)\}", lambda found: self.names[found[1]], text)
 
+    def _split(self, argument):
+        delimiter, text = self.resolve(argument)
+        return text.split(delimiter)
+
     def _equals(self, pair):
         one, other = self.resolve(pair)
-        return one == other
+        return str(one) == str(other)
+
+    def _not(self, argument):
+        [inner] = argument
+        return not self.resolve(inner)
+
+    def _and(self, conditions):
+        return all(map(self.resolve, conditions))
+
+    def _or(self, conditions):
+        return any(map(self.resolve, conditions))
+
+    def condition(self, name):
+        return self.resolve(self.conditions[name])
 
     def _if(self, argument):
         condition, then, otherwise = argument
-        return self.resolve(then if self.resolve(self.conditions[condition]) else otherwise)
+        return self.resolve(then if self.condition(condition) else otherwise)
 
 
 def as_api(shape, value):

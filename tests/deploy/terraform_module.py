@@ -34,6 +34,8 @@ DATA = {
 }
 WITHOUT_COMMENTS = SerializationOptions(with_comments=False)
 MARK = "__is_block__"  # set by the parser
+META_ARGUMENTS = {"count", "depends_on"}
+META_BLOCKS = {"lifecycle"}
 REFERENCE = re.compile(r"\b(data\.)?(aws_\w+)\.(\w+)\b")
 
 
@@ -75,12 +77,24 @@ class Module:
 
     def evaluate(self, program, directory, variables):
         """Returns outputs and the arguments of every resource. Raises ValueError with Terraform's error."""
-        (directory / "module.tf").write_text(self._without_provider())
+        self.write(directory)
         (directory / "terraform.tfvars.json").write_text(json.dumps(variables))
         self._run(program, directory, "apply", "-auto-approve", "-no-color", "-input=false")
         printed = json.loads(self._run(program, directory, "output", "-json"))
         outputs = {name: output["value"] for name, output in printed.items()}
-        return outputs, outputs.pop("resources")
+        for message, holds in outputs.pop("preconditions").items():
+            if not holds:
+                raise ValueError(message)
+        # Resources with a count are lists.
+        resources = {
+            name: body[0] if isinstance(body, list) else body
+            for name, body in outputs.pop("resources").items() if body != []
+        }  # fmt: skip
+        return outputs, resources
+
+    def write(self, directory):
+        """Writes the module with its resources as local values."""
+        (directory / "module.tf").write_text(self._without_provider())
 
     @staticmethod
     def _run(program, directory, *arguments):
@@ -94,10 +108,17 @@ class Module:
         local = {name: value for block in self.parsed["locals"] for name, value in _arguments(block).items()}
         for (kind, name), _ in self.blocks("data").items():
             local[f"{kind}__{name}"] = DATA[kind]
+        preconditions = {}
         for (kind, name), body in self.blocks("resource").items():
-            arguments = {key: _expression(value) for key, value in body.items()}
+            for lifecycle in blocks_in(body).get("lifecycle", []):
+                preconditions |= {each["error_message"]: each["condition"] for each in blocks_in(lifecycle)["precondition"]}
+            known = {key: value for key, value in body.items() if key not in META_ARGUMENTS | META_BLOCKS}
+            arguments = {key: _expression(value) for key, value in known.items()}
             attributes = {key: f"${{{text.format(**arguments)}}}" for key, text in ATTRIBUTES.get(kind, {}).items()}
-            local[f"{kind}__{name}"] = body | attributes
+            local[f"{kind}__{name}"] = known | attributes
+            if "count" in body:
+                one = _expression(local[f"{kind}__{name}"])
+                local[f"{kind}__{name}"] = f"${{[for number in range({_expression(body['count'])}) : {one}]}}"
         resources = {f'"{kind}.{name}"': f"${{local.{kind}__{name}}}" for kind, name in self.blocks("resource")}
         lines = [
             *(f'variable "{name}" {_block(body)}' for (name,), body in self.blocks("variable").items()),
@@ -105,6 +126,7 @@ class Module:
             *(f"locals {{\n{name} = {_expression(value)}\n}}" for name, value in local.items()),
         ]
         text = REFERENCE.sub(r"local.\2__\3", "\n".join(lines))
+        text += f'\noutput "preconditions" {_block({"value": preconditions})}'
         return text + f'\noutput "resources" {_block({"value": resources})}\n'
 
 

@@ -58,7 +58,7 @@ def final_labels(promtool, config):
 def test_prometheus_yml_is_valid_and_reads_the_file(promtool, simaws, discover_once, tmp_path):
     sd_file = discover_once(simaws(fargate_app()).url, "-config.cluster=prod")
     config = prometheus_yml(tmp_path, sd_file)
-    assert "SUCCESS" in promtool("check", "config", config)
+    assert "SUCCESS" in promtool("check", "config", "--agent", config)
 
     labels = final_labels(promtool, config)
 

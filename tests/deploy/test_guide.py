@@ -1,24 +1,33 @@
-"""The guide: its files, links, flags and names exist."""
+"""The guide and the pages beside it: their files, links, flags and names exist, and the costs are added up."""
 
 import re
 import subprocess
+from math import prod
+
+import pytest
 
 from examples import ECS, containers, placeholders
-from guide import GUIDE, SOURCE, codes, rows, sections, shown, step
+from guide import DAY_TWO, GUIDE, PAGES, SOURCE, codes, rows, sections, shown, step
 
 REPOSITORY = ECS.parents[1]
 
 
-def test_guide_links_to_every_file():
-    named = {ECS / target for target in re.findall(r"\]\(([^)#:]+)\)", GUIDE)}
+# Pages of their own, with guides and tests of their own.
+OTHER_GUIDES = {"events", "fleet"}
+
+
+def test_pages_link_to_every_file():
+    text = "\n".join(PAGES.values())
+    named = {ECS / target for target in re.findall(r"\]\(([^)#:]+)\)", text)}
     there = {file for file in ECS.rglob("*") if file.is_file() and ".terraform" not in file.parts}
-    folders = {ECS / "terraform", ECS / "events" / "terraform"}
-    assert {file for file in there if file not in named and file.parent not in folders} == {ECS / "README.md"}
+    there = {file for file in there if file.relative_to(ECS).parts[0] not in {"terraform", *OTHER_GUIDES}}
+    assert there - named == {ECS / "README.md"}
 
 
-def test_links_are_valid():
-    for file, anchor in re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]*))?\)", GUIDE):
-        target = (ECS / (file or "README.md")).resolve()
+@pytest.mark.parametrize("page", PAGES)
+def test_links_are_valid(page):
+    for file, anchor in re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]*))?\)", PAGES[page]):
+        target = (ECS / (file or page)).resolve()
         assert target.exists(), file
         if anchor:
             headings = sections(target.read_text())
@@ -27,7 +36,8 @@ def test_links_are_valid():
 
 def test_named_json_files_exist():
     there = {file.name for file in ECS.rglob("*.json")}
-    assert {code for code in codes(GUIDE) if re.fullmatch(r"[\w-]+\.json", code)} <= there
+    for text in PAGES.values():
+        assert {code for code in codes(text) if re.fullmatch(r"[\w-]+\.json", code)} <= there
 
 
 def test_flags_and_variables_exist(request):
@@ -40,31 +50,33 @@ def test_flags_and_variables_exist(request):
 
 
 def test_words_in_capitals_are_placeholders_or_known_variables():
-    set_here = set(re.findall(r"\b([A-Z][A-Z_]+)=", GUIDE)) | {"TOKEN"}
+    text = "\n".join(PAGES.values())
+    images = (ECS / "images.env").read_text()
+    set_here = set(re.findall(r"\b([A-Z][A-Z_]+)=", text + images)) | {"TOKEN"}
     ours = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", SOURCE))
     # Variables of the agents in the comparison, of the vendor's image, of proxies and of AWS.
     theirs = {
         "ECS_PROMETHEUS_EXPORTER_PORT", "ECS_PROMETHEUS_METRICS_PATH", "CLUSTER_", "MONITORING_", "HTTP_PROXY",
         "HTTPS_PROXY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CAPABILITY_IAM",
-        "S3_CONFIG_LOCATION",
+        "S3_CONFIG_LOCATION", "MIMIR_ADDRESS", "MIMIR_API_KEY", "MIMIR_TENANT_ID",
     }  # fmt: skip
-    words = set(re.findall(r"\b(?!ECS_DISCOVERY_WEB)[A-Z]+_[A-Z_]*\b", GUIDE)) - set_here - ours - theirs
+    theirs |= {"CA_CERTIFICATES"}  # of the container config
+    words = set(re.findall(r"\b(?!ECS_DISCOVERY_WEB)[A-Z]+_[A-Z_]*\b", text)) - set_here - ours - theirs
     assert words - set(placeholders()) == set()
 
 
 def test_meta_labels_are_as_documented():
     documented = (REPOSITORY / "docs" / "output.md").read_text().split("\n## Meta labels\n")[1].split("\n## ")[0]
-    whose = dict(re.findall(r"^\| `(__meta_ecs_\w+)` \| .* \| (native|ours) \|$", documented, re.MULTILINE))
+    whose = dict(re.findall(r"^\| `(__meta_ecs_\w+)` \| .* \| (native|ours)(?:, `all`)? \|$", documented, re.MULTILINE))
     table = rows("Coming from Prometheus's own ECS discovery, and back")
     [same] = [there for there, here in table if here == "the same names and meaning"]
     [only_here] = [here for there, here in table if there == "none"]
-    [only_there] = [there for there, here in table if here == "none"]
+    [with_all] = [there for there, here in table if here.startswith("the same names and meaning, with ")]
     [differs] = [there for there, here in table if here == "also `host`"]
     on_instances = {name for name in whose if "_ec2_" in name}
     native = {name for name, who in whose.items() if who == "native"}
-    assert set(codes(same)) | on_instances | {codes(differs)[0]} == native
+    assert set(codes(same)) | set(codes(with_all)) | on_instances | {codes(differs)[0]} == native
     assert set(codes(only_here)) == {name for name, who in whose.items() if who == "ours"}
-    assert not set(codes(only_there)) & set(whose)
     for name in {code for _, _, here in rows(OTHERS) for code in codes(here)} | set(codes(same)):
         assert name in whose or not name.startswith("__meta_ecs_"), name
 
@@ -75,3 +87,12 @@ OTHERS = "Coming from the CloudWatch agent or the OpenTelemetry Collector"
 def test_guide_shows_the_containers_of_the_task_definition():
     names = [line.split("\t")[0] for line in shown(step(8)).splitlines()]
     assert names == list(containers(ECS / "task-definition.json"))
+
+
+def test_costs_are_added_up():
+    for part, calculation, sum_shown in rows("What it costs", DAY_TWO):
+        factors = [float(factor) for factor in calculation.split("×")]
+        assert len(factors) > 1 and f"{prod(factors):.2f}" == sum_shown, part
+    # Samples of 1,000 series every 30 s, and 2 calls a minute, in a month of 730 hours.
+    assert "8.76 × 0.90" in DAY_TWO and 1000 * 2 * 60 * 730 == 87_600_000
+    assert "0.0876 × 4.00" in DAY_TWO and 2 * 60 * 730 == 87_600

@@ -17,11 +17,12 @@ from conftest import PROMETHEUS_PROGRAMS
 from examples import ECS, containers
 from guide import GUIDE, SOURCE, codes, like, rows
 from parts.account import REGION, TEST_KEYS, docker_labels
+from parts.authorization import bearer
 from parts.discovery import Discovery
 from parts.moto import Moto
 from parts.process import clean_environment
-from parts.prometheus import Prometheus
-from parts.token_proxy import TokenProxy
+from parts.prometheus import Prometheus, agent_flags
+from parts.receiver_proxy import ReceiverProxy
 from parts.wait import until
 from simaws import SimAws
 from worlds import ec2_app
@@ -182,13 +183,13 @@ def messages_of_prometheus(program, directory):
     server.daemon_threads, server.stopping = True, threading.Event()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     host = f"127.0.0.1:{server.server_address[1]}"
-    token_proxy = TokenProxy("another", "http://127.0.0.1:9", directory)
+    receiver_proxy = ReceiverProxy(bearer("another"), "http://127.0.0.1:9", directory)
     config = yaml.safe_load((ECS / "prometheus.yml").read_text())
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
     token = directory / "token"
     token.write_text("not-the-token")
     [sent] = config["remote_write"]
-    sent["url"] = sent["url"].replace("ASCENT_HOST", token_proxy.host)
+    sent["url"] = sent["url"].replace("ASCENT_HOST", receiver_proxy.host)
     sent["authorization"]["credentials_file"] = str(token)
     config["remote_write"].append({"url": "http://127.0.0.1:9"})
     down = {"closed": "127.0.0.1:9", "hang": host, "404": host, "untyped": host}
@@ -198,8 +199,16 @@ def messages_of_prometheus(program, directory):
     ]
     file = directory / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
-    flags = [f"--config.file={file}", f"--storage.tsdb.path={directory / 'data'}"]
-    running = Prometheus(program, directory, *flags, SSL_CERT_FILE=str(token_proxy.authority))
+    with_rules = directory / "with-rules.yml"
+    with_rules.write_text("rule_files: [alerts.yml]")
+    flags = agent_flags(program, ["--agent", f"--storage.agent.path={directory / 'data'}"])
+    rejected = subprocess.run(
+        [program.prometheus, *flags, f"--config.file={with_rules}"], capture_output=True, text=True, timeout=60,
+    )
+    assert rejected.returncode == 2
+    running = Prometheus(
+        program, directory, *flags, f"--config.file={file}", SSL_CERT_FILE=str(receiver_proxy.authority)
+    )
     try:
         def errors():
             with urllib.request.urlopen(f"{running.url}/api/v1/targets", timeout=30) as response:
@@ -213,12 +222,12 @@ def messages_of_prometheus(program, directory):
         until("sending is retried", lambda: "Failed to send batch" in running.log())
         with urllib.request.urlopen(f"{running.url}/metrics", timeout=30) as response:
             metrics = response.read().decode()
-        return [running.log(), *scrape_errors, metrics]
+        return [running.log(), rejected.stderr, *scrape_errors, metrics]
     finally:
         server.stopping.set()
         running.popen.kill()  # on SIGTERM it would retry sending for a minute
         running.stop()
-        token_proxy.stop()
+        receiver_proxy.stop()
         server.shutdown()
         server.server_close()
 

@@ -100,9 +100,10 @@ def test_roles_and_policies_can_be_created_and_attached(moto):
     roles = {
         "ecs-prometheus-task": (
             "trust-ecs-tasks",
-            ["discovery-one-cluster", "discovery-all-labels", "discovery-events", "config-bucket", "assume-discovery-role"],
+            ["discovery-one-cluster", "discovery-all-labels", "discovery-events", "config-bucket",
+             "assume-discovery-role", "remote-write-amp"],
         ),
-        "ecs-prometheus-execution": ("trust-ecs-tasks", ["execution-role"]),
+        "ecs-prometheus-execution": ("trust-ecs-tasks", ["execution-role", "execution-role-without-secret"]),
         "ecs-discovery": ("trust-monitoring-account", ["discovery-all-clusters", "discovery-fargate-only"]),
     }
     for role, (trust, policies) in roles.items():
@@ -125,6 +126,26 @@ def test_documents_have_the_same_policies():
         "discovery-events", "assume-discovery-role", "trust-monitoring-account",
     ]
     assert documented == [json.loads((ECS / "iam" / f"{name}.json").read_text()) for name in files]
+
+
+def test_execution_role_without_a_secret_allows_all_else():
+    with_secret, without = policy("execution-role"), policy("execution-role-without-secret")
+    assert without["Statement"] == [each for each in with_secret["Statement"] if "secretsmanager" not in str(each)]
+
+
+def test_metrics_can_be_written_only_to_the_workspace():
+    [statement] = policy("remote-write-amp")["Statement"]
+    workspace = placeholders()["WORKSPACE_ID"]
+    assert statement["Action"] == "aps:RemoteWrite"
+    assert statement["Resource"] == f"arn:aws:aps:eu-west-1:123456789012:workspace/{workspace}"
+
+
+def test_only_the_rule_can_publish_to_the_topic_of_stopped_tasks():
+    [statement] = policy("topic-stopped-tasks")["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sns:Publish")
+    assert statement["Resource"].startswith("arn:aws:sns:eu-west-1:123456789012:")
+    [source] = statement["Condition"]["ArnEquals"].values()
+    assert source.startswith("arn:aws:events:eu-west-1:123456789012:rule/")
 
 
 def test_execution_role_can_read_only_the_secret_of_the_task_definition():

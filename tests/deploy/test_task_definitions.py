@@ -5,10 +5,10 @@ import json
 import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
-from examples import APPS, TASKS, containers, document
+from examples import APPS, TASKS, VARIANTS, containers, document
 from parts.account import Account
 
-ALL = [*TASKS, *APPS]
+ALL = [*TASKS, *VARIANTS, *APPS]
 STACK = pytest.mark.parametrize("file", TASKS, ids=lambda file: file.stem)
 EVERY = pytest.mark.parametrize("file", ALL, ids=lambda file: file.stem)
 
@@ -152,13 +152,29 @@ def test_sidecar_has_the_documented_command_and_health_check(file):
 def test_images_are_stock_images_with_exact_versions(file):
     images = {name: container["image"].split(":") for name, container in containers(file).items()}
     assert {name: repository for name, (repository, _) in images.items()} == {
-        "log_router": "amazon/aws-for-fluent-bit",
-        "config": "amazon/aws-cli",
+        "log_router": "public.ecr.aws/aws-observability/aws-for-fluent-bit",
+        "config": "public.ecr.aws/aws-cli/aws-cli",
         "ecs-discovery": OUR_IMAGE.split(":")[0],
-        "prometheus": "prom/prometheus",
+        "prometheus": "quay.io/prometheus/prometheus",
     }
     for _, version in images.values():
         assert version.removeprefix("v").count(".") == 2 and version.removeprefix("v")[0].isdigit(), version
+
+
+@STACK
+def test_prometheus_only_forwards(file):
+    prometheus = containers(file)["prometheus"]
+    assert prometheus["command"] == [
+        "--agent", "--config.file=/config/prometheus.yml", "--storage.agent.path=/prometheus",
+    ]
+
+
+@STACK
+def test_containers_that_run_for_a_minute_are_restarted(file):
+    policies = {name: each.get("restartPolicy") for name, each in containers(file).items()}
+    # The shortest period that ECS allows. A container that fails earlier ends the task.
+    restarted = {"enabled": True, "restartAttemptPeriod": 60}
+    assert policies == {"config": None} | dict.fromkeys(("log_router", "ecs-discovery", "prometheus"), restarted)
 
 
 @STACK

@@ -223,7 +223,7 @@ fn metrics() -> String {
 
 /// The values of the labels whose values are a fixed set, skip reasons aside.
 fn metric_labels() -> String {
-    const OPEN: [&str; 6] = ["cluster", "code", "le", "reason", "revision", "version"];
+    const OPEN: [&str; 8] = ["account_id", "cluster", "code", "le", "reason", "region", "revision", "version"];
     let text = code::metrics();
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (label, value) in text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| series(line).1) {

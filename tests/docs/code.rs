@@ -66,7 +66,8 @@ pub(crate) fn metrics() -> String {
     let refresh = Arc::new(runtime.block_on(refresher.refresh(None)));
     publisher.refreshed(0, refresh.clone());
     let publication = runtime.block_on(publisher.publish());
-    telemetry.interval(&refresh.scope, Duration::from_secs(60));
+    telemetry.refresh_started(&refresh.asked);
+    telemetry.interval(&refresh.asked, Duration::from_secs(60));
     telemetry.queue("https://sqs.eu-west-1.amazonaws.com/123456789012/ecs-discovery", None);
     telemetry.published(&publication);
     status.published(Arc::new(publication));

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from parts.account import Account, docker_labels
+from parts.authorization import bearer
 from parts.prometheus import installed
 from parts.stack import TOKEN, VALUES, Prerequisites, policy
 from parts.task import NotStarted
@@ -50,7 +51,7 @@ class Application:
         labels = self._account.target_group(self._cluster, task, exporter.target)["labels"]
         return Running(task, exporter, {
             "__name__": "exporter_info", "name": name, "instance": exporter.target, "job": "ecs",
-            "cluster": VALUES["CLUSTER_NAME"], "region": VALUES["REGION"], **labels,
+            "cluster": VALUES["CLUSTER_LABEL"], "region": VALUES["REGION"], **labels,
         })
 
 
@@ -88,17 +89,17 @@ def test_metrics_arrive_with_their_labels_and_follow_a_deployment(application, p
     assert new.series["task_revision"] == "2"
     for each in stacks:
         _arrives(each, node, new)
-        assert each.token_proxy.accepted > 0 and each.token_proxy.rejected == 0
+        assert each.receiver_proxy.accepted > 0 and each.receiver_proxy.rejected == 0
 
 
 def test_wrong_token_delivers_nothing_and_is_counted_by_the_sender(application, prerequisites, stack):
     application.web("web")
-    stacks = [stack(prerequisites, program, token="another") for program in PROGRAMS]
+    stacks = [stack(prerequisites, program, authorized=bearer("another")) for program in PROGRAMS]
     senders = [each.upload_and_start() for each in stacks]
 
     for each, sender in zip(stacks, senders):
         until("failures are counted", lambda: sender.own_metric("prometheus_remote_storage_samples_failed_total"))
-        assert each.token_proxy.rejected > 0 and each.token_proxy.accepted == 0
+        assert each.receiver_proxy.rejected > 0 and each.receiver_proxy.accepted == 0
         assert each.receiver.query('{__name__=~".+"}') == []
 
 

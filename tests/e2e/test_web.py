@@ -127,7 +127,10 @@ def test_served_targets_equal_the_file(account, prod, serving, sd_file):
     of_prod = [group for group in read(sd_file) if group["labels"]["cluster_arn"] == prod]
     assert len(of_prod) == 2
     assert json.loads(program.get("/targets?cluster=prod")[2]) == of_prod
-    assert program.get("/targets?cluster=prd")[0] == 404
+    assert json.loads(program.get("/targets?cluster=pr*&region=eu-west-1")[2]) == of_prod
+    of_api = [group for group in of_prod if group["labels"]["task_name"] == "api"]
+    assert json.loads(program.get("/targets?cluster=prod&family=api")[2]) == of_api and len(of_api) == 1
+    assert [program.get(f"/targets?{query}")[0] for query in ("cluster=prd", "family=apo", "service=api")] == [404] * 3
 
 
 def test_status_page_in_a_browser(account, prod, serving, browser):
@@ -143,9 +146,9 @@ def test_status_page_in_a_browser(account, prod, serving, browser):
     assert "<title>ecs-discovery</title>" in page.html and "<script" not in page.html
     assert {"/metrics", "/targets", "/-/healthy", "/-/ready"} <= set(page.links)
     assert "1 target" in page.html and "the last refresh succeeded" in page.html
-    refresh, containers, flags = page.tables
+    refresh, misconfigured, *groups, flags = page.tables
     assert (dict(refresh)["cluster"], dict(refresh)["misconfigured"]) == ("prod: read", "1")
-    rows = {row[2]: row for row in containers[1:]}
+    rows = {row[2]: row for group in groups for row in group[1:]}
     assert rows["web-container"] == [
         "prod", "family:web", "web-container", "target",
         f"{account.address(prod, task)}:9102 job={hostile}", f"web:1 {task.rsplit('/')[-1]}",
@@ -155,7 +158,8 @@ def test_status_page_in_a_browser(account, prod, serving, browser):
         'invalid port "metrics": use PORT[/PATH] or a comma-separated list of these, with ports from 1 to 65535',
     ]
     assert rows["bare-container"][3] == "skipped"
-    assert len(rows) == len(containers) - 1 == 3
+    assert len(rows) == len(groups) == 3, "a table for each group"
+    assert misconfigured[1:] == [rows["worker-container"]]
     flags = dict(flags)
     assert flags["-config.cluster"] == "prod" and flags["-web.listen-address"] == "127.0.0.1:0"
     assert flags["-config.scrape-interval"] == "61s"

@@ -107,3 +107,41 @@ fn text_from_aws_is_escaped_and_cut() {
         }
     }
 }
+
+/// Returns the levels of the lines about failures and recovery, in order.
+fn states(scene: &mut Scene) -> Vec<(String, String)> {
+    let is_state = |line: &&Value| {
+        let message = text(line, "message");
+        message.contains(" failed: ") || message.starts_with("recovered") || message.starts_with("no file written")
+    };
+    let log = scene.log();
+    let lines = log.iter().filter(is_state).filter(|line| text(line, "level") != "DEBUG");
+    lines.map(|line| (text(line, "level").to_owned(), text(line, "message").to_owned())).collect()
+}
+
+#[test]
+fn failures_are_logged_when_they_begin_and_when_they_end() {
+    let mut scene = Scene::of(two_clusters())
+        .flag("-config.cluster=prod,other")
+        .flag("-config.role-arn=arn:aws:iam::123456789012:role/reader");
+    scene.aws.add_fault(Fault::always("sts:AssumeRole", FaultKind::Denied));
+    scene.start();
+    scene.wait_for_refreshes(3);
+    let line = |level: &str, message: &str| (level.to_owned(), message.to_owned());
+    let begin = [
+        line("WARN", "AssumeRole failed: keeping 0 targets"),
+        line("WARN", "no file written: refresh failed and no previous targets exist"),
+    ];
+    assert_eq!(states(&mut scene), begin, "one line for both clusters");
+    scene.aws.clear_faults();
+    scene.wait_for_message("recovered");
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).cluster("prod"));
+    scene.wait_for_failure("ListTasks", "AccessDeniedException");
+    scene.wait_for_refreshes(2);
+    let then = [
+        line("INFO", "recovered: the last refresh had no failures"),
+        line("WARN", "ListTasks failed: keeping 2 targets of cluster prod"),
+    ];
+    assert_eq!(states(&mut scene), [&begin[..], &then].concat());
+    scene.stop();
+}

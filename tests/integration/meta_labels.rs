@@ -196,7 +196,7 @@ fn explain_names_the_permission_and_metrics_the_stage() {
     scene.aws.add_fault(Fault::always("ecs:DescribeServices", FaultKind::Denied));
     let server = scene.serve();
     scene.wait_for_refreshes(1);
-    let failures = "refresh_failures_total{stage=\"describe_services\"}";
+    let failures = "refresh_failures_total{account_id=\"\",region=\"us-east-1\",stage=\"describe_services\"}";
     assert!(server.metrics().value(failures).unwrap() >= 1.0);
     scene.stop();
     let mut scene = scene.flag("-explain").flag("-web.listen-address=");

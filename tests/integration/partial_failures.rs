@@ -294,8 +294,9 @@ fn temporarily_denied_role_loses_no_target() {
     let reader = scene.reader(&TWO_CLUSTERS);
     scene.aws.add_fault(Fault::always("sts:AssumeRole", FaultKind::Denied));
     scene.start();
-    let failure = scene.wait_for_message("AssumeRole failed: keeping 2 targets of cluster prod");
+    let failure = scene.wait_for_message("AssumeRole failed: keeping 4 targets");
     assert_eq!(text(&failure, "code"), "AccessDenied", "{failure}");
+    assert!(failure["cluster"].is_null(), "{failure}");
     assert!(text(&failure, "error").starts_with("arn:aws:iam::123456789012:role/reader: "), "{failure}");
     scene.aws.clear_faults();
     scene.add_task("prod", on_fargate("web-2", "web:1", "10.0.1.2"));

@@ -3,7 +3,7 @@
 use simaws::{Calls, Cluster, Fault, FaultKind, World};
 
 use super::fixtures::{exporter, fargate, on_fargate};
-use super::harness::{Scene, text};
+use super::harness::{Scene, text, wait_until};
 
 const ONE: &str = "111111111111";
 const TWO: &str = "222222222222";
@@ -209,4 +209,38 @@ fn name_that_some_scopes_lack_is_no_failure() {
     let mut scene = everywhere("web-1,nowhere").flag("-config.scrape-times=1");
     assert_eq!(scene.run().code, Some(1));
     scene.wait_for_targets(&["10.0.0.2:9102"]);
+}
+
+#[test]
+fn explanation_and_page_say_which_scope() {
+    let one_cluster = || everywhere("prod").flag("-log.level=error");
+    let denied = Fault::always("ecs:ListTasks", FaultKind::Denied).account(TWO).region("us-east-1");
+    let mut scene = one_cluster().flag("-explain");
+    scene.aws.add_fault(denied.clone());
+    let report = scene.run().stdout;
+    for line in [
+        "cluster prod in 111111111111/eu-west-1",
+        "cluster prod in 222222222222/us-east-1 could not be read completely",
+        "failed: ListTasks of cluster prod in 222222222222/us-east-1: AccessDeniedException",
+    ] {
+        assert!(report.contains(line), "{line} in {report}");
+    }
+    let mut scene = one_cluster().flag("-explain=json");
+    let report: serde_json::Value = serde_json::from_str(&scene.run().stdout).unwrap();
+    let places: Vec<_> =
+        report["containers"].as_array().unwrap().iter().map(|it| [&it["account"], &it["region"]]).collect();
+    assert_eq!(places, [[ONE, "eu-west-1"], [ONE, "us-east-1"], [TWO, "us-east-1"]]);
+    let mut scene = everywhere("prod");
+    scene.aws.add_fault(denied);
+    let server = scene.serve();
+    wait_until("the page shows the failure", || {
+        let page = server.get("/").body;
+        page.contains("in 222222222222/us-east-1: AccessDenied") && page.contains(PROD[0]) && page.contains(PROD[1])
+    });
+    let page = server.get("/").body;
+    let (failure, containers) = (page.find("AccessDenied").unwrap(), page.find("<h2>Containers").unwrap());
+    assert!(failure < containers && page.contains("<h3>111111111111/us-east-1</h3>"), "{page}");
+    let page = server.get("/?region=eu-west-1").body;
+    assert!(page.contains(PROD[1]) && !page.contains(PROD[0]) && !page.contains("AccessDenied"), "{page}");
+    scene.stop();
 }

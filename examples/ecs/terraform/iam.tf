@@ -19,8 +19,9 @@ locals {
 # The permissions of the programs in the task.
 resource "aws_iam_role" "task" {
   name               = "${var.name}-task"
-  description        = "ecs-discovery lists one cluster; the config container reads one object"
+  description        = "ecs-discovery reads ECS; the config container reads prometheus.yml"
   assume_role_policy = local.trust_ecs_tasks
+  tags               = var.tags
 }
 
 resource "aws_iam_role_policy" "discovery" {
@@ -29,23 +30,22 @@ resource "aws_iam_role_policy" "discovery" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      {
+      merge({
         Effect = "Allow"
         Action = concat(
           ["ecs:ListTasks", "ecs:DescribeTasks"],
           var.tasks_on_instances ? ["ecs:DescribeContainerInstances"] : [],
         )
         Resource = "*"
-        Condition = {
-          ArnEquals = {
-            "ecs:cluster" = "arn:${local.partition}:ecs:${local.region}:${local.account}:cluster/${var.cluster_name}"
-          }
-        }
-      },
+      }, { for name, value in { Condition = { ArnEquals = { "ecs:cluster" = var.cluster_arns } } } : name => value if length(var.cluster_arns) > 0 }),
       # These support neither resource-level permissions nor the condition ecs:cluster.
       {
-        Effect   = "Allow"
-        Action   = concat(["ecs:DescribeTaskDefinition"], var.tasks_on_instances ? ["ec2:DescribeInstances"] : [])
+        Effect = "Allow"
+        Action = concat(
+          length(var.cluster_arns) == 0 ? ["ecs:ListClusters"] : [],
+          ["ecs:DescribeTaskDefinition"],
+          var.tasks_on_instances ? ["ec2:DescribeInstances"] : [],
+        )
         Resource = "*"
       },
     ]
@@ -59,9 +59,27 @@ resource "aws_iam_role_policy" "config_bucket" {
     Version = "2012-10-17"
     Statement = [
       {
+        Effect = "Allow"
+        Action = "s3:GetObject"
+        # Of every version, so that a rollback does not depend on this policy.
+        Resource = "arn:${local.partition}:s3:::${var.config_bucket}/prometheus-*.yml"
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "remote_write" {
+  count = var.backend == "amp" ? 1 : 0
+
+  name = "remote-write"
+  role = aws_iam_role.task.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
         Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = "arn:${local.partition}:s3:::${var.config_bucket}/prometheus.yml"
+        Action   = "aps:RemoteWrite"
+        Resource = "arn:${local.partition}:aps:${local.region}:${local.account}:workspace/${var.workspace_id}"
       },
     ]
   })
@@ -72,6 +90,7 @@ resource "aws_iam_role" "execution" {
   name               = "${var.name}-execution"
   description        = "ECS pulls the images, writes the awslogs streams and reads the one secret"
   assume_role_policy = local.trust_ecs_tasks
+  tags               = var.tags
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -79,12 +98,13 @@ resource "aws_iam_role_policy" "execution" {
   role = aws_iam_role.execution.name
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat(var.secret_arn == "" ? [] : [
       {
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
         Resource = var.secret_arn
       },
+      ], [
       {
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -100,6 +120,6 @@ resource "aws_iam_role_policy" "execution" {
         Action   = "ecr:GetAuthorizationToken"
         Resource = "*"
       },
-    ]
+    ])
   })
 }

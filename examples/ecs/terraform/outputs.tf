@@ -1,5 +1,5 @@
 output "service_name" {
-  description = "The service, in the scraped cluster."
+  description = "The service, in the cluster service_cluster."
   value       = aws_ecs_service.prometheus.name
 }
 
@@ -14,7 +14,7 @@ output "task_role_arn" {
 }
 
 output "execution_role_arn" {
-  description = "The role that pulls the images, writes the log router's logs and reads the secret."
+  description = "The role that pulls the images, writes the logs in CloudWatch and reads the secret."
   value       = aws_iam_role.execution.arn
 }
 
@@ -24,6 +24,6 @@ output "security_group_id" {
 }
 
 output "log_group_name" {
-  description = "The log router's own logs."
+  description = "The logs in CloudWatch."
   value       = aws_cloudwatch_log_group.prometheus.name
 }

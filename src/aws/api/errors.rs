@@ -19,8 +19,8 @@ pub(super) const CONNECTION_FAILED: &str = "ConnectionFailed";
 pub(super) const DISPATCH_FAILURE: &str = "DispatchFailure";
 pub(super) const INVALID_RESPONSE: &str = "InvalidResponse";
 const CONSTRUCTION_FAILURE: &str = "ConstructionFailure";
-const NO_CREDENTIALS: &str = "NoCredentials";
-pub(in crate::aws) const SKIPPED: &str = "Skipped";
+const NO_CREDENTIALS: &str = Failure::NO_CREDENTIALS;
+pub(in crate::aws) const SKIPPED: &str = Failure::SKIPPED;
 
 /// AWS's codes for throttling.
 const THROTTLED: [&str; 5] =

@@ -56,6 +56,12 @@ def path_flags(config, directory):
     return [f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"]
 
 
+def agent_flags(program, words):
+    """Returns the flags for this version: before Prometheus 3, --agent was a feature to enable."""
+    old = program.version.startswith("2.")
+    return ["--enable-feature=agent" if old and word == "--agent" else word for word in words]
+
+
 class Prometheus(Process):
     def __init__(self, program, directory, *flags, listen="127.0.0.1:0", **more_environment):
         argv = [program.prometheus, *flags, f"--web.listen-address={listen}"]

@@ -9,19 +9,25 @@ from pathlib import Path
 
 from . import prometheus as stock
 from .account import REGION
+from .authorization import bearer
 from .credentials import CredentialsEndpoint
 from .process import Process, clean_environment
 from .prometheus import Prometheus
+from .receiver_proxy import ReceiverProxy
 from .task import Task
-from .token_proxy import TokenProxy
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ecs"
 TOKEN = "t0ken-with_every.kind~of+character/that=may-be-in-one"
 
 # The values of the placeholders, except ASCENT_HOST, which differs per stack, and the image.
 VALUES = {
-    "REGION": REGION, "ACCOUNT_ID": "123456789012", "CLUSTER_NAME": "prod", "CONFIG_BUCKET": "prometheus-config",
+    "REGION": REGION, "ACCOUNT_ID": "123456789012", "CLUSTER_NAME": "prod", "CLUSTER_LABEL": "prod-eu",
+    "CONFIG_BUCKET": "prometheus-config", "CONFIG_KEY": "prometheus-1.yml", "WORKSPACE_ID": "ws-0123abcd",
+    "REMOTE_WRITE_USERNAME": "123456",
 }
+
+# The files of the guide; backends.md has others.
+GUIDE = ("task-definition.json", "prometheus.yml")
 
 TASK_ROLE = "ecs-prometheus-task"
 TASK_POLICIES = ["discovery-one-cluster", "config-bucket"]
@@ -53,14 +59,15 @@ class Prerequisites:
         execution_role = account.role("ecs-prometheus-execution", trust, _for_any_resource(policy("execution-role")))
         # The trust policy allows only ECS to assume the roles, so assume them before moto enforces permissions.
         self._agent = account.assume(execution_role)
-        self._credentials = CredentialsEndpoint(account.session(task_role), task_role)
+        self.session = account.session(task_role)
+        self._credentials = CredentialsEndpoint(self.session, task_role)
         self.environment = {
             "AWS_REGION": REGION, "AWS_CONTAINER_CREDENTIALS_FULL_URI": self._credentials.url,
             "AWS_ENDPOINT_URL": account.endpoint, "AWS_EC2_METADATA_DISABLED": "true",
         }
 
     def upload(self, config):
-        self._account.s3.put_object(Bucket=VALUES["CONFIG_BUCKET"], Key="prometheus.yml", Body=config.encode())
+        self._account.s3.put_object(Bucket=VALUES["CONFIG_BUCKET"], Key=VALUES["CONFIG_KEY"], Body=config.encode())
 
     def deny(self, action):
         """Denies an action to the task role from now on."""
@@ -78,21 +85,31 @@ class Prerequisites:
 
 
 class Stack:
-    """A task, and a receiving Prometheus behind a proxy that checks the token."""
+    """A task, and a receiving Prometheus behind a proxy that checks who sends."""
 
-    def __init__(self, directory, prerequisites, binary, program, token=TOKEN):
+    def __init__(self, directory, prerequisites, binary, program, authorized=bearer(TOKEN), files=GUIDE, edit=None):
+        """files: task definition and configuration; edit(text, CA of the receiver) changes either, as a user would.
+
+        Without edit, the operating system trusts the CA.
+        """
         self.directory, self._prerequisites, self._binary, self._program = directory, prerequisites, binary, program
         self.receiver = _receiver(program, directory / "receiver")
-        self.token_proxy = TokenProxy(token, self.receiver.url, directory)
+        self.receiver_proxy = ReceiverProxy(authorized, self.receiver.url, directory)
         self._prometheus_address = _free_address()
+        host = self.receiver_proxy.host
         values = VALUES | {
-            "ASCENT_HOST": self.token_proxy.host, "127.0.0.1:9090": self._prometheus_address,
+            "ASCENT_HOST": host, "aps-workspaces.REGION.amazonaws.com": host,
+            "REMOTE_WRITE_URL": f"https://{host}/api/v1/push", "127.0.0.1:9090": self._prometheus_address,
             "127.0.0.1:10779": _free_address(),
         }
         images = {"config": self._config, "ecs-discovery": self._ecs_discovery, "prometheus": self._prometheus}
-        definition = example("task-definition.json", values)
+        authority = self.receiver_proxy.authority
+        self._trust = {} if edit else {"SSL_CERT_FILE": str(authority)}
+        definition, config = (example(name, values) for name in files)
+        if edit:
+            definition, config = edit(definition, authority), edit(config, authority)
         self.task = Task(definition, directory / "volumes", images, prerequisites.secret, prerequisites.environment)
-        self.config = self.task.on_host("prometheus", example("prometheus.yml", values))
+        self.config = self.task.on_host("prometheus", config)
 
     def upload_and_start(self):
         """Uploads the configuration and starts the task; returns its Prometheus."""
@@ -104,7 +121,7 @@ class Stack:
         for name in ("prometheus", "ecs-discovery", "config"):
             if name in self.task.running:
                 self.task.running[name].stop()
-        self.token_proxy.stop()
+        self.receiver_proxy.stop()
         self.receiver.stop()
 
     def diagnostics(self):
@@ -120,11 +137,11 @@ class Stack:
     def _ecs_discovery(self, words, environment):
         return self._run("ecs-discovery", [self._binary, *words], environment)
 
-    def _prometheus(self, words, _environment):
+    def _prometheus(self, words, environment):
         # Go programs trust the CAs in SSL_CERT_FILE.
+        words = stock.agent_flags(self._program, words)
         return Prometheus(
-            self._program, self.directory, *words, listen=self._prometheus_address,
-            SSL_CERT_FILE=str(self.token_proxy.authority),
+            self._program, self.directory, *words, listen=self._prometheus_address, **environment, **self._trust
         )
 
     def _run(self, name, argv, environment):

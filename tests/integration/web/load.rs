@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use simaws::{Fault, FaultKind};
+use simaws::{Cluster, Fault, FaultKind, World};
 
 use super::small;
-use crate::fixtures::fargate;
+use crate::fixtures::{exporter, fargate, on_fargate};
 use crate::harness::{Scene, Server, wait_until};
 
 /// More than the connections that the server keeps.
@@ -152,5 +152,34 @@ fn many_containers_are_shown_in_pages() {
     for path in ["/?page=0", "/?page=3", "/?page=x", "/?page="] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
+    scene.stop();
+}
+
+#[test]
+fn page_of_ten_thousand_targets_stays_usable() {
+    let clusters = (0..10).map(|cluster| {
+        let task = move |n: usize| {
+            let (service, id) = (n % 25, format!("task-{cluster}-{n}"));
+            on_fargate(&id, "web:1", &format!("10.{cluster}.{}.{}", n / 250, n % 250))
+                .group(&format!("service:s-{service}"))
+        };
+        (0..1000).map(task).fold(Cluster::new(&format!("c-{cluster}")), Cluster::with_task)
+    });
+    let world = World::default().with_task_definition(exporter("web", 1, "awsvpc"));
+    let mut scene = Scene::of(clusters.fold(world, World::with_cluster)).flag("-config.scrape-interval=10m");
+    let server = scene.serve();
+    scene.wait_for_message("targets written");
+    wait_until("the targets are on the page", || {
+        server.get("/").body.contains("<b>c-0</b> · <span class=\"target\">1000 target")
+    });
+    let page = server.get("/").body;
+    assert!(page.len() < 300_000, "{} bytes", page.len());
+    assert_eq!(page.matches("<td class=\"verdict target\">").count(), 500);
+    let last = "<a href=\"/?cluster=c-9&amp;service=s-24\">service:s-24 · <span class=\"target\">40 target</span></a>";
+    assert!(page.contains(last), "every service is on the first page: {page}");
+    let service = server.get("/?cluster=c-9&service=s-24").body;
+    assert_eq!(service.matches("<td class=\"verdict target\">").count(), 40);
+    assert!(service.contains("cluster=c-9 service=s-24</code>: 40 targets"), "{service}");
+    assert!(server.get("/?cluster=c-*").body.contains("<a href=\"/?cluster=c-*&amp;page=2\">next</a>"));
     scene.stop();
 }

@@ -46,12 +46,23 @@ const OPERATIONS: [(&str, &str); 6] = [
     ("ec2", "DescribeInstances"),
 ];
 
+/// The account and region of the program's own credentials, whose account is not known.
+const SCOPE: &str = "account_id=\"\",region=\"us-east-1\"";
+
 fn of_operation(metric: &str, service: &str, operation: &str) -> String {
-    format!("{metric}{{service=\"{service}\",operation=\"{operation}\"}}")
+    format!("{metric}{{{SCOPE},service=\"{service}\",operation=\"{operation}\"}}")
 }
 
 fn requests(operation: &str, code: &str) -> String {
-    format!("aws_requests_total{{service=\"ecs\",operation=\"{operation}\",code=\"{code}\"}}")
+    format!("aws_requests_total{{{SCOPE},service=\"ecs\",operation=\"{operation}\",code=\"{code}\"}}")
+}
+
+/// The labels of what is not of one scope.
+const NO_SCOPE: &str = "account_id=\"\",region=\"\"";
+
+/// Returns the series of failures of a stage in a scope.
+fn failures(scope: &str, stage: &str) -> String {
+    format!("refresh_failures_total{{{scope},stage=\"{stage}\"}}")
 }
 
 fn targets(cluster: &str) -> String {
@@ -89,8 +100,8 @@ fn every_series_exists_before_the_first_refresh_ends() {
     let mut scene = small();
     scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Hang));
     let server = scene.serve();
-    let metrics = server.metrics();
-    // Metrics of clusters and scopes appear with the first refresh.
+    let metrics = wait_for_value(server, &failures(SCOPE, "list_tasks"), |count| count == 0.0);
+    // Metrics of clusters appear when the first refresh ends.
     let later =
         ["ecs_discovery_targets", "ecs_discovery_cluster_stale_seconds", "ecs_discovery_refresh_interval_seconds"];
     let expected = METRICS.into_iter().filter(|(name, _)| !later.contains(name));
@@ -110,13 +121,13 @@ fn every_series_exists_before_the_first_refresh_ends() {
         "describe_container_instances",
         "describe_instances",
         "panic",
-        "write",
     ];
     let labelled = |metric: &'static str, label: &'static str, values: &[&str]| -> Vec<String> {
         values.iter().map(|value| format!("{metric}{{{label}=\"{value}\"}}")).collect()
     };
     let wanted = per_operation
-        .chain(labelled("refresh_failures_total", "stage", &stages))
+        .chain(stages.map(|stage| failures(SCOPE, stage)))
+        .chain([failures(NO_SCOPE, "panic"), failures(NO_SCOPE, "write")])
         .chain(labelled("containers_skipped", "reason", &ecs_discovery::targets::SkipReason::CODES))
         .chain(labelled("events_total", "result", &ecs_discovery::events::EventResult::ALL.map(|result| result.name())))
         .chain(labelled("updates_total", "cause", &["watch", "event"]))
@@ -185,7 +196,7 @@ fn every_attempt_of_a_retried_call_is_counted() {
     assert_eq!(metrics.value(&of_operation("aws_throttles_total", "ecs", "ListTasks")), Some(2.0));
     assert_eq!(metrics.value(&of_operation("aws_throttles_total", "ecs", "DescribeTasks")), Some(0.0));
     assert_eq!(metrics.value(&of_operation("aws_request_duration_seconds_count", "ecs", "ListTasks")), Some(3.0));
-    assert_eq!(metrics.value("refresh_failures_total{stage=\"list_tasks\"}"), Some(0.0));
+    assert_eq!(metrics.value(&failures(SCOPE, "list_tasks")), Some(0.0));
     scene.stop();
 }
 
@@ -206,7 +217,7 @@ fn failures_are_counted_by_stage_and_code() {
         let scene = small();
         scene.aws.add_fault(Fault::always(operation, kind.clone()));
         let (mut scene, metrics) = once(scene);
-        assert_eq!(metrics.value(&format!("refresh_failures_total{{stage=\"{stage}\"}}")), Some(1.0), "{stage}");
+        assert_eq!(metrics.value(&failures(SCOPE, stage)), Some(1.0), "{stage}");
         assert!(metrics.value(request).is_some_and(|count| count >= 1.0), "{request}: {}", metrics.0);
         assert_eq!(metrics.value("last_successful_refresh_timestamp_seconds"), Some(0.0));
         assert!(metrics.value("last_refresh_timestamp_seconds").is_some_and(|time| time > 1.0e9));
@@ -219,11 +230,12 @@ fn denied_role_is_a_failure_of_stage_assume_role() {
     let scene = small().flag("-config.role-arn=arn:aws:iam::123456789012:role/reader");
     scene.aws.add_fault(Fault::always("sts:AssumeRole", FaultKind::Denied));
     let (mut scene, metrics) = once(scene);
-    assert_eq!(metrics.value("refresh_failures_total{stage=\"assume_role\"}"), Some(1.0));
-    assert_eq!(metrics.value("refresh_failures_total{stage=\"list_tasks\"}"), Some(0.0));
-    assert_eq!(metrics.value(&requests("ListTasks", "DispatchFailure")), Some(1.0), "the call was not sent");
+    let of_role = |series: &str| series.replace("account_id=\"\"", "account_id=\"123456789012\"");
+    assert_eq!(metrics.value(&failures(&of_role(SCOPE), "assume_role")), Some(1.0));
+    assert_eq!(metrics.value(&failures(&of_role(SCOPE), "list_tasks")), Some(0.0));
+    assert_eq!(metrics.value(&of_role(&requests("ListTasks", "DispatchFailure"))), Some(1.0), "the call was not sent");
     assert_eq!(
-        (metrics.value(&requests("ListTasks", "InvalidResponse")), scene.aws.calls().get("ecs:ListTasks")),
+        (metrics.value(&of_role(&requests("ListTasks", "InvalidResponse"))), scene.aws.calls().get("ecs:ListTasks")),
         (None, 0)
     );
     scene.stop();
@@ -233,7 +245,7 @@ fn denied_role_is_a_failure_of_stage_assume_role() {
 fn failed_write_is_counted_and_targets_stay_known() {
     let (mut scene, metrics) = once(small().write_to("nowhere/ecs.yml"));
     assert_eq!(metrics.value("file_writes_total{result=\"failed\"}"), Some(1.0));
-    assert_eq!(metrics.value("refresh_failures_total{stage=\"write\"}"), Some(1.0));
+    assert_eq!(metrics.value(&failures(NO_SCOPE, "write")), Some(1.0));
     assert_eq!(metrics.value(&targets("prod")), Some(1.0));
     scene.stop();
 }

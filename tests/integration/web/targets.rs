@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use simaws::{Cluster, Fault, FaultKind};
+use simaws::{Cluster, Fault, FaultKind, World};
 
 use super::{both_clusters, with_app};
-use crate::fixtures::{API, BUS, SHOP, TWO_CLUSTERS, WEB, on_fargate, two_clusters};
+use crate::fixtures::{API, BUS, SHOP, TWO_CLUSTERS, WEB, exporter, on_fargate, two_clusters};
 use crate::harness::{Scene, Server, wait_until};
 
 const PROD: &str = "/targets?cluster=prod";
@@ -63,6 +63,44 @@ fn cluster_parameter_takes_name_or_arn() {
     for path in ["/targets?cluster=pord", "/targets?cluster=", "/targets?cluster=PROD", &elsewhere] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
+    scene.stop();
+}
+
+#[test]
+fn filters_narrow_by_place_and_service() {
+    let world = || {
+        let task = |id: &str, address: &str, group: &str| on_fargate(id, "web:1", address).group(group);
+        let prod = Cluster::new("prod").with_task(task("a", "10.0.0.1", "service:a"));
+        prod.with_task(task("b", "10.0.0.2", "family:web"))
+    };
+    let other = World::new("123456789012", "eu-west-1")
+        .with_task_definition(exporter("web", 1, "awsvpc"))
+        .with_cluster(Cluster::new("prod").with_task(on_fargate("c", "web:1", "10.0.1.1").group("service:c")));
+    let world = World::default().with_task_definition(exporter("web", 1, "awsvpc")).with_cluster(world());
+    let mut scene = Scene::of(world.with_other(other)).flag("-config.region=us-east-1,eu-west-1");
+    let server = scene.serve();
+    scene.wait_for_targets(&["10.0.0.1:9102", "10.0.0.2:9102", "10.0.1.1:9102"]);
+    wait_until("the targets are served", || addresses(server, "/targets").len() == 3);
+    for (query, expected) in [
+        ("region=us-east-1", &["10.0.0.1:9102", "10.0.0.2:9102"][..]),
+        ("region=us-east-1&region=eu-west-1&service=a&service=c", &["10.0.0.1:9102", "10.0.1.1:9102"]),
+        ("cluster=arn:aws:ecs:eu-*:*:cluster/*", &["10.0.1.1:9102"]),
+        ("cluster=p*&family=web&service=a", &["10.0.0.1:9102"]),
+        ("account=123456789012&service=c", &["10.0.1.1:9102"]),
+    ] {
+        assert_eq!(addresses(server, &format!("/targets?{query}")), expected, "{query}");
+    }
+    for query in ["service=x", "region=eu-west-1&service=a", "account=1", "family=x", "cluster=p"] {
+        assert_eq!(server.get(&format!("/targets?{query}")).status, 404, "{query}");
+    }
+    assert_eq!(server.get(&format!("/targets?{}", "service=a&".repeat(201))).status, 400);
+    scene.aws.change(|world| world.cluster_mut("prod").remove_task("a"));
+    wait_until("a service without tasks is empty", || server.get("/targets?service=a").body == "[]\n");
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).region("us-east-1"));
+    scene.wait_for_failure("ListTasks", "AccessDeniedException");
+    wait_until("it may be back", || server.get("/targets?service=a").status == 503);
+    assert_eq!(server.get("/targets?service=a&region=eu-west-1").status, 404);
+    assert_eq!(addresses(server, "/targets?service=c"), ["10.0.1.1:9102"]);
     scene.stop();
 }
 

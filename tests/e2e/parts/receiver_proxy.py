@@ -1,27 +1,32 @@
-"""The vendor's remote_write endpoint: TLS and a bearer token in front of a metrics store."""
+"""A remote_write endpoint: TLS and an authorization in front of a metrics store."""
 
 import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import trustme
 
 
-class TokenProxy(ThreadingHTTPServer):
-    """Forwards requests with the right token to a receiving Prometheus, and counts accepted and rejected requests."""
+Request = namedtuple("Request", "url headers body")
+
+
+class ReceiverProxy(ThreadingHTTPServer):
+    """Forwards authorized requests to a receiving Prometheus, and counts accepted and rejected requests."""
 
     daemon_threads = True
 
-    def __init__(self, token, receiver, directory):
+    def __init__(self, authorized, receiver, directory):
+        """authorized: whether a Request may pass."""
         self.accepted = self.rejected = 0
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers["Authorization"] == f"Bearer {token}":
+                if authorized(Request(f"https://{proxy.host}{self.path}", self.headers, body)):
                     proxy.accepted += 1
                     self.send_response(_forward(f"{receiver}/api/v1/write", body, self.headers))
                 else:
@@ -35,7 +40,7 @@ class TokenProxy(ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
         authority = trustme.CA()
-        self.authority = directory / "token-proxy-authority.pem"
+        self.authority = directory / "receiver-authority.pem"
         authority.cert_pem.write_to_path(self.authority)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1").configure_cert(context)
