@@ -68,8 +68,21 @@ pub struct AwsConfig {
     pub describe_all: bool,
     /// The time from the start of one refresh to the start of the next.
     pub interval: Interval,
+    /// The queues of events; none to only poll.
+    pub events_queues: Vec<Queue>,
     /// The file that keeps what cannot change across restarts; `None` to keep nothing.
     pub cache: Option<PathBuf>,
+}
+
+/// An SQS queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its URL.
+    pub url: String,
+    /// Its region; `None` for that of the process.
+    pub region: Option<Shared>,
+    /// Where to send calls for it; `None` for the usual place of the region.
+    pub endpoint: Option<String>,
 }
 
 /// Which `__meta_ecs_*` labels to add to targets.

@@ -19,6 +19,7 @@
 //! * [`staleness`]: for how long each cluster has been incomplete.
 //! * [`file_sd`]: target groups as YAML or JSON, and back.
 //! * [`output`] and [`writer`]: where target groups go, and the atomic replacement of a file.
+//! * [`events`]: the messages of a queue, which tell that tasks changed.
 //! * [`schedule`]: when to call AWS between refreshes, and how far apart refreshes are.
 //! * [`status`]: what is known now, for [`telemetry`] (logs and metrics) and [`web`] (HTTP endpoints).
 //! * [`filter`]: which targets a client of the endpoints asks for.
@@ -31,6 +32,7 @@ pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod events;
 pub mod explain;
 pub mod file_sd;
 pub mod filter;

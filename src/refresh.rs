@@ -8,7 +8,7 @@ use tokio::time;
 
 use crate::config::Rules;
 use crate::file_sd::TargetGroup;
-use crate::inventory::{ClusterRef, Failure, FailureId, Scope, Snapshot, Source, TaskArn};
+use crate::inventory::{ClusterRef, Failure, FailureId, Fetched, Scope, Snapshot, Source, Task, TaskArn};
 use crate::last_good::{Merged, merge};
 use crate::retention::Retention;
 use crate::staleness::{ClusterState, Staleness};
@@ -143,6 +143,16 @@ impl<S: Source> Refresher<S> {
         let start = now();
         let snapshot = self.source.look(&base, cluster, tasks).await?;
         Ok((*base != snapshot).then(|| self.learned(snapshot, cause, start)))
+    }
+
+    /// Returns whether a cluster would be scanned if it existed.
+    pub fn covers(&self, cluster_arn: &str) -> bool {
+        self.scope.contains(cluster_arn) && self.source.covers(cluster_arn)
+    }
+
+    /// Returns what is known of a task of the cluster that this condition selects, if it is listed.
+    pub fn task(&self, is_cluster: impl Fn(&ClusterRef) -> bool, task: &TaskArn) -> Option<&Fetched<Arc<Task>>> {
+        self.last.as_ref()?.task(is_cluster, task)
     }
 
     /// Returns the scope as calls are made in it.

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::aws::{self, Aws, StartError};
+use crate::aws::{self, Aws, Sqs, StartError};
 use crate::config::{Config, WebConfig};
 use crate::daemon::{Daemon, LastRefreshFailed};
 use crate::explain::{Explanation, explain};
@@ -63,7 +63,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 pub async fn run_with<S: Source>(
     config: Config,
     shutdown: impl Future<Output = ()>,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Sqs>), StartError>,
 ) -> Result<(), Error> {
     tokio::select! {
         biased;
@@ -78,17 +78,18 @@ pub async fn run_with<S: Source>(
 /// Refreshes once, writes nothing, and explains why each container is or is not a target.
 pub async fn explain_once(mut config: Config) -> Result<Explanation, Error> {
     config.aws.cache = None;
+    config.aws.events_queues.clear();
     config.refresh.limit = Some(NonZeroU64::MIN);
     let watchers = Watchers::default();
-    let sources = connect(&config, Arc::new(watchers.clone())).await?;
+    let (sources, _) = connect(&config, Arc::new(watchers.clone())).await?;
     let daemon = daemon(sources, &config, (Output::Nowhere, Earlier::Nothing), &watchers);
     // A failed refresh is explained.
     let _ = daemon.run(config.refresh).await;
     Ok(watchers.status.get().publication.as_deref().map(explain).unwrap_or_default())
 }
 
-/// Connects to AWS.
-pub async fn connect(config: &Config, observer: Arc<dyn Observer>) -> Result<Vec<Aws>, StartError> {
+/// Connects to AWS: returns a source for each scope, and the queues of events.
+pub async fn connect(config: &Config, observer: Arc<dyn Observer>) -> Result<(Vec<Aws>, Vec<Sqs>), StartError> {
     let (rules, same) = (config.rules.clone(), config.rules.clone());
     let needs_instance = Arc::new(move |task: &_, definition: &_| needs_instance(task, definition, &rules));
     let has_target = Arc::new(move |task: &_, definition: &_| has_target(task, definition, &same));
@@ -115,7 +116,7 @@ impl Observer for Watchers {
 
 async fn discover<S: Source>(
     config: Config,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Sqs>), StartError>,
 ) -> Result<(), Error> {
     let watchers = Watchers::default();
     let refreshes = supervise(&config, &watchers, connect);
@@ -133,7 +134,7 @@ async fn discover<S: Source>(
 async fn supervise<S: Source>(
     config: &Config,
     watchers: &Watchers,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<Vec<S>, StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Sqs>), StartError>,
 ) -> Result<(), Error> {
     let mut panicked = false;
     let interval = config.refresh.interval.longest().min(LONGEST_RETRY);
@@ -142,8 +143,8 @@ async fn supervise<S: Source>(
         let attempt = async {
             // First, so that the endpoints serve the targets of an earlier run while credentials are being fetched.
             let output = open_output(config, status).await;
-            let sources = connect(config, Arc::new(watchers.clone())).await?;
-            Ok(daemon(sources, config, output, watchers).run(config.refresh).await?)
+            let (sources, queues) = connect(config, Arc::new(watchers.clone())).await?;
+            Ok(daemon(sources, config, output, watchers).run_with(config.refresh, queues).await?)
         };
         match AssertUnwindSafe(attempt).catch_unwind().await {
             // What ends the first start passes by itself later: credentials may be unavailable right now.

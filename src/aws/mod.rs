@@ -10,5 +10,6 @@ mod connect;
 mod source;
 mod state;
 
+pub use self::api::sqs::Sqs;
 pub use self::connect::{OPERATION_TIMEOUT, StartError};
 pub use self::source::{Aws, OfTask};

@@ -20,6 +20,7 @@ use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
 use super::api::errors::SKIPPED;
+use super::api::sqs::Sqs;
 use super::connect::{self, Connected, Login, StartError};
 use super::state::cache_file::{Contents, LearnedWith};
 use super::state::clocks::Clocks;
@@ -70,14 +71,14 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Finds regions and credentials, and returns a source for each scope. Calls neither ECS nor EC2.
+    /// Finds regions and credentials, and returns a source for each scope and the queues of events. Calls neither ECS nor EC2.
     pub async fn connect(
         config: &AwsConfig,
         needs_instance: OfTask,
         has_target: OfTask,
         observer: Arc<dyn Observer>,
-    ) -> Result<Vec<Self>, StartError> {
-        let connected = connect::connect(config).await?;
+    ) -> Result<(Vec<Self>, Vec<Sqs>), StartError> {
+        let (connected, queues) = connect::connect(config).await?;
         let (mut files, restored) = match config.cache.clone() {
             Some(path) => SharedFile::open(path, LearnedWith::from(config), connected.len()).await,
             None => (Vec::new(), Contents::default()),
@@ -94,7 +95,7 @@ impl Aws {
                 observer.clone(),
             )
         });
-        Ok(sources.collect())
+        Ok((sources.collect(), queues))
     }
 
     fn new(

@@ -166,6 +166,12 @@ pub const FLAGS: &[Flag] = &[
         "Describe pending tasks between refreshes, so that they are targets within seconds of being up.",
     ),
     flag(
+        "config.events-queue",
+        Value::Text("URLS"),
+        "",
+        "Comma-separated list of URLs of SQS queues with ECS task events, each for this process only. Changed tasks are described at once. Refreshes continue.",
+    ),
+    flag(
         "config.max-stale",
         Value::Limit,
         "0s",

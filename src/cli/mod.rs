@@ -5,6 +5,7 @@
 
 mod flags;
 mod go;
+mod queues;
 mod scopes;
 mod settings;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::flags::{FLAGS, Flag};
-use super::scopes;
+use super::{queues, scopes};
 use crate::config::{
     AwsConfig, Config, Interval, LabelFilter, ListenAddress, LogConfig, LogFormat, LogLevel, MetaLabels, Output,
     PortRule, RefreshConfig, Rules, WebConfig,
@@ -52,6 +52,7 @@ fn aws(matches: &ArgMatches, rules: &Rules, refresh: RefreshConfig, output: &Out
         // Some meta labels change while a task runs: its health, its tags.
         describe_all: switch(matches, "config.describe-all") || rules.meta_labels != MetaLabels::Off,
         interval: refresh.interval,
+        events_queues: queues::queues(text(matches, "config.events-queue"))?,
         cache: cache(matches, output),
     })
 }

@@ -46,6 +46,7 @@ fn the_defaults_are_the_originals() {
             variables: vec![],
             describe_all: false,
             interval: Interval::Every(Duration::from_secs(60)),
+            events_queues: vec![],
             cache: Some(".ecs_file_sd.yml.cache".into()),
         },
         rules: Rules {
@@ -137,6 +138,7 @@ fn every_flag_takes_effect() {
             variables: ["C", "J", "P", "S", "TEAM"].map(String::from).into(),
             describe_all: true,
             interval: Interval::Every(Duration::from_secs(5400)),
+            events_queues: vec![],
             cache: None,
         }
     );

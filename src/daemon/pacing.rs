@@ -17,6 +17,8 @@ pub(super) struct Pacing {
     configured: Interval,
     /// Follows the fleet, once there is one to follow.
     auto: Option<AutoInterval>,
+    /// Whether events say what changes.
+    events: Events,
     /// When the loop started.
     start: Instant,
     /// When the last refresh started.
@@ -35,6 +37,7 @@ impl Pacing {
         Self {
             configured,
             auto: None,
+            events: Events::Absent,
             start: now,
             started: now,
             since: Duration::ZERO,
@@ -61,7 +64,7 @@ impl Pacing {
         if self.configured != Interval::Auto || (self.auto.is_some() && refresh.calls_failed()) {
             return None;
         }
-        let before = self.auto.as_ref().map(|auto| auto.interval(Events::Absent));
+        let before = self.auto.as_ref().map(|auto| auto.interval(self.events));
         match &mut self.auto {
             Some(auto) => auto.refreshed(&counts, self.since),
             None => self.auto = Some(AutoInterval::new(&fleet(refresh))),
@@ -69,11 +72,18 @@ impl Pacing {
         Some(self.interval()).filter(|interval| Some(*interval) != before)
     }
 
+    /// Sets whether events say what changes. Returns the interval if that changes it.
+    pub(super) fn set_events(&mut self, events: Events) -> Option<Duration> {
+        let before = self.interval();
+        self.events = events;
+        Some(self.interval()).filter(|interval| *interval != before)
+    }
+
     /// Returns the interval.
     pub(super) fn interval(&self) -> Duration {
         match (self.configured, &self.auto) {
             (Interval::Every(interval), _) => interval,
-            (Interval::Auto, Some(auto)) => auto.interval(Events::Absent),
+            (Interval::Auto, Some(auto)) => auto.interval(self.events),
             (Interval::Auto, None) => Interval::LONGEST_AUTO,
         }
     }

@@ -1,9 +1,15 @@
-//! The loop of one scope: refreshes it at an interval, and looks at its pending tasks in between.
+//! The loop of one scope: refreshes it at an interval, and in between looks at its pending tasks, and at those that
+//! events tell of.
 
+use std::future::pending;
+
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep_until};
 
+use super::hinted::Hinted;
 use super::pacing::Pacing;
 use super::publishing::Publish;
+use super::receiving::Notice;
 use super::turns::Turns;
 use crate::config::RefreshConfig;
 use crate::inventory::Source;
@@ -29,16 +35,25 @@ pub(super) struct ScopeLoop<'a, S> {
     left: Option<u64>,
     /// The pending tasks, if they are watched.
     watch: Option<Watch>,
+    /// The tasks that events tell of, if there is a queue.
+    hinted: Option<Hinted>,
     failed: bool,
 }
 
 impl<'a, S: Source> ScopeLoop<'a, S> {
-    pub(super) fn new(refresher: Refresher<S>, when: RefreshConfig, shared: &'a Shared<'a>, publish: Publish) -> Self {
+    pub(super) fn new(
+        refresher: Refresher<S>,
+        when: RefreshConfig,
+        shared: &'a Shared<'a>,
+        publish: Publish,
+        notices: Option<Receiver<Notice>>,
+    ) -> Self {
         // A limited run publishes once a round.
         let watches = when.watch && when.limit.is_none();
         let watch = watches.then(|| Watch::new(when.interval.longest(), Instant::now().into_std()));
         let left = when.limit.map(|limit| limit.get());
-        Self { refresher, shared, publish, pacing: Pacing::new(when.interval), left, watch, failed: false }
+        let (pacing, hinted) = (Pacing::new(when.interval), notices.map(Hinted::new));
+        Self { refresher, shared, publish, pacing, left, watch, hinted, failed: false }
     }
 
     /// Refreshes until the limit is reached.
@@ -69,6 +84,10 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
             let seconds = interval.as_secs();
             tracing::info!(scope = %refresh.scope, seconds, "interval between refreshes changed");
         }
+        if let Some(hinted) = &mut self.hinted {
+            hinted.refreshed(&refresh);
+        }
+        self.follow_events();
         self.shared.telemetry.interval(&refresh.asked, self.pacing.interval());
         if let Some(watch) = &mut self.watch {
             let now = Instant::now().into_std();
@@ -79,36 +98,88 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         self.publish.refresh(refresh).await;
     }
 
-    /// Looks at pending tasks when they are due, until this time.
-    async fn watch_until(&mut self, end: Instant) {
+    /// Looks at pending tasks and at those that events tell of when they are due, until this time.
+    async fn watch_until(&mut self, mut end: Instant) {
         loop {
-            let due = self.watch.as_ref().and_then(Watch::next_due).map(Instant::from_std);
-            let Some(due) = due.filter(|due| *due < end) else { return sleep_until(end).await };
-            sleep_until(due).await;
-            let now = Instant::now().into_std();
-            if let Some(batch) = self.watch.as_mut().and_then(|watch| watch.take_due(now)) {
-                self.look(&batch, Cause::Watch).await;
+            let watched = self.watch.as_ref().and_then(Watch::next_due).map(Instant::from_std);
+            let hinted = self.hinted.as_ref().and_then(Hinted::next_due);
+            let due = [watched, hinted].into_iter().flatten().min().filter(|due| *due < end);
+            tokio::select! {
+                notice = next(&mut self.hinted) => {
+                    self.take(notice);
+                    // If events no longer say what changes, the next refresh must come earlier.
+                    if self.follow_events() {
+                        end = end.min(self.pacing.next_refresh());
+                    }
+                }
+                () = sleep_until(due.unwrap_or(end)) => {
+                    if due.is_none() {
+                        return;
+                    }
+                    self.look_at_hinted().await;
+                    self.look_at_pending().await;
+                }
             }
         }
     }
 
-    async fn look(&mut self, batch: &Batch, cause: Cause) {
-        let Batch { cluster, tasks } = batch;
-        let looked = self.refresher.look(cluster, tasks, cause).await;
+    fn take(&mut self, notice: Notice) {
+        let Some(hinted) = &mut self.hinted else { return };
+        if let Some(result) = hinted.take(notice, &self.refresher) {
+            self.shared.telemetry.event(result);
+        }
+    }
+
+    /// Adapts the interval to whether events say what changes. Returns whether that changes it.
+    fn follow_events(&mut self) -> bool {
+        let Some(hinted) = &self.hinted else { return false };
+        let Some(interval) = self.pacing.set_events(hinted.flow()) else { return false };
+        let scope = self.refresher.asked();
+        tracing::info!(%scope, seconds = interval.as_secs(), "interval between refreshes changed");
+        self.shared.telemetry.interval(scope, interval);
+        true
+    }
+
+    /// Looks at the tasks that events tell of, if that is due.
+    async fn look_at_hinted(&mut self) {
+        let Some(batch) = self.hinted.as_mut().and_then(Hinted::take_due) else { return };
+        let looked = self.look(&batch, Cause::Event).await;
+        let Some(hinted) = &mut self.hinted else { return };
+        if looked { hinted.described(&batch, &self.refresher) } else { hinted.failed(&batch) }
+    }
+
+    /// Looks at pending tasks, if that is due.
+    async fn look_at_pending(&mut self) {
         let now = Instant::now().into_std();
-        match looked {
-            Ok(refresh) => {
-                self.watch.iter_mut().for_each(Watch::succeeded);
-                if let Some(refresh) = refresh {
-                    self.watch.iter_mut().for_each(|watch| update(watch, &refresh));
-                    self.publish.refresh(refresh).await;
-                }
+        let Some(batch) = self.watch.as_mut().and_then(|watch| watch.take_due(now)) else { return };
+        let looked = self.look(&batch, Cause::Watch).await;
+        let Some(watch) = &mut self.watch else { return };
+        if looked { watch.succeeded() } else { watch.failed(Instant::now().into_std()) }
+    }
+
+    /// Describes tasks, and publishes what that changes. Returns whether the call succeeded.
+    async fn look(&mut self, batch: &Batch, cause: Cause) -> bool {
+        let Batch { cluster, tasks } = batch;
+        match self.refresher.look(cluster, tasks, cause).await {
+            Ok(Some(refresh)) => {
+                self.watch.iter_mut().for_each(|watch| update(watch, &refresh));
+                self.publish.refresh(refresh).await;
+                true
             }
+            Ok(None) => true,
             Err(failure) => {
-                tracing::debug!(%cluster, code = failure.code, error = failure.message, "cannot look at pending tasks");
-                self.watch.iter_mut().for_each(|watch| watch.failed(now));
+                tracing::debug!(%cluster, code = failure.code, error = failure.message, "cannot look at tasks");
+                false
             }
         }
+    }
+}
+
+/// Waits for the next notice, if there is a queue.
+async fn next(hinted: &mut Option<Hinted>) -> Notice {
+    match hinted {
+        Some(hinted) => hinted.next().await,
+        None => pending().await,
     }
 }
 

@@ -1,3 +1,5 @@
+mod events;
+
 use std::num::NonZeroU64;
 use std::time::Duration;
 

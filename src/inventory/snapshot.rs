@@ -49,6 +49,16 @@ impl Snapshot {
         Self { clusters: Vec::new(), unlisted, definitions: HashMap::new(), hosts: HashMap::new(), failures }
     }
 
+    /// Returns what is known of a task of the cluster that this condition selects, if it is listed.
+    pub fn task(&self, is_cluster: impl Fn(&ClusterRef) -> bool, task: &TaskArn) -> Option<&Fetched<Arc<Task>>> {
+        let mut clusters = self.clusters.iter().filter(|cluster| is_cluster(&cluster.cluster));
+        clusters.find_map(|cluster| {
+            let tasks = cluster.tasks.as_ref().ok()?;
+            let at = tasks.binary_search_by(|listed| listed.arn.cmp(task)).ok()?;
+            tasks.get(at).map(|listed| &listed.task)
+        })
+    }
+
     /// Returns the account of the tasks, if there are any.
     pub fn account(&self) -> Option<&str> {
         self.clusters.iter().flat_map(|cluster| cluster.tasks.iter().flatten()).find_map(|task| task.arn.account())

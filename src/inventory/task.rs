@@ -21,6 +21,8 @@ pub struct Task {
     pub last_status: TaskStatus,
     /// Whether it is to stop (`desiredStatus` STOPPED).
     pub stop_requested: bool,
+    /// Its version, which counts its changes; 0 if AWS does not say.
+    pub version: u64,
     /// Whether it runs on an ECS Managed Instance, which EC2 lists only on request.
     pub on_managed_instance: bool,
     /// The container instance it runs on; `None` on Fargate.

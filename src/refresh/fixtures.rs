@@ -127,6 +127,7 @@ pub(crate) fn running(tasks: &[&str]) -> Snapshot {
         group: None,
         last_status: TaskStatus::Running,
         stop_requested: false,
+        version: 0,
         on_managed_instance: false,
         container_instance: None,
         attachment_ipv4: None,

@@ -18,10 +18,12 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Build, ByCache, ByCause, ByCluster, ByCode, ByOperation, ByReason, ByResult, ByScope, ByStage, WriteResult, code,
+    Build, ByCache, ByCause, ByCluster, ByCode, ByEvent, ByOperation, ByQueue, ByReason, ByResult, ByScope, ByStage,
+    WriteResult, code,
 };
 use self::text::classic;
 use super::process::Process;
+use crate::events::{EventResult, QueueState};
 use crate::file_sd::TargetGroup;
 use crate::inventory::{Attempt, Cached, Clusters, Failure, Operation, Scope};
 use crate::publish::{Outcome, Publication};
@@ -63,6 +65,9 @@ pub(super) struct Metrics {
     refresh_duration: Histogram,
     refresh_interval: Family<ByScope, Seconds>,
     updates: Family<ByCause, Counter>,
+    events: Family<ByEvent, Counter>,
+    queue_up: Family<ByQueue, Gauge>,
+    last_event: Family<ByQueue, Seconds>,
     last_refresh: Seconds,
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
@@ -108,6 +113,13 @@ impl Metrics {
             refresh_duration: duration,
             refresh_interval: register(r, "refresh_interval_seconds", "Time between the starts of refreshes"),
             updates: register(r, "updates", "Changes learned between refreshes"),
+            events: register(r, "events", "Events received from queues"),
+            queue_up: register(r, "events_queue_up", "Whether events are received from a queue and deleted"),
+            last_event: register(
+                r,
+                "events_last_received_timestamp_seconds",
+                "When a queue last had messages, 0 before",
+            ),
             last_refresh: register(
                 r,
                 "last_refresh_timestamp_seconds",
@@ -150,6 +162,9 @@ impl Metrics {
         }
         for cause in [WATCH, EVENT] {
             create(&self.updates, &ByCause { cause });
+        }
+        for result in EventResult::ALL {
+            create(&self.events, &ByEvent { result: result.name() });
         }
         for reason in SkipReason::CODES {
             create(&self.skipped, &ByReason { reason });
@@ -260,6 +275,20 @@ impl Metrics {
 
     pub(super) fn interval(&self, scope: &Scope, interval: Duration) {
         self.refresh_interval.get_or_create(&ByScope::of(scope)).set(interval.as_secs_f64());
+    }
+
+    pub(super) fn event(&self, result: EventResult) {
+        self.events.get_or_create(&ByEvent { result: result.name() }).inc();
+    }
+
+    pub(super) fn events_received(&self, url: &str) {
+        self.last_event.get_or_create(&ByQueue { queue: url.to_owned() }).set(unix_seconds(SystemTime::now()));
+    }
+
+    pub(super) fn queue(&self, url: &str, state: Option<QueueState>) {
+        let queue = ByQueue { queue: url.to_owned() };
+        create(&self.last_event, &queue);
+        self.queue_up.get_or_create(&queue).set(i64::from(state == Some(QueueState::Up)));
     }
 
     fn count_failures(&self, refresh: &Refresh) {

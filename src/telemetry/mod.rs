@@ -14,6 +14,7 @@ pub use self::logs::init;
 use self::metrics::Metrics;
 pub use self::metrics::MetricsFormat;
 use self::report::Logged;
+use crate::events::{EventResult, QueueState};
 use crate::inventory::{Attempt, Cached, Scope};
 use crate::publish::Publication;
 use crate::status::Status;
@@ -62,6 +63,21 @@ impl Telemetry {
     /// Records the number of entries of a cache of a scope.
     pub fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
         self.metrics.cached(scope, cache, entries);
+    }
+
+    /// Records what became of an event.
+    pub fn event(&self, result: EventResult) {
+        self.metrics.event(result);
+    }
+
+    /// Records that a queue had messages.
+    pub fn events_received(&self, url: &str) {
+        self.metrics.events_received(url);
+    }
+
+    /// Records the state of a queue; `None` before the first call.
+    pub fn queue(&self, url: &str, state: Option<QueueState>) {
+        self.metrics.queue(url, state);
     }
 
     /// Returns the metrics as text.

@@ -24,6 +24,11 @@ ATTRIBUTES = {
     "aws_service_discovery_service": {
         "arn": 'format("arn:aws:servicediscovery:eu-west-1:123456789012:service/srv-of-%s", {name})',
     },
+    "aws_sqs_queue": {
+        "arn": 'format("arn:aws:sqs:eu-west-1:123456789012:%s", {name})',
+        "url": 'format("https://sqs.eu-west-1.amazonaws.com/123456789012/%s", {name})',
+    },
+    "aws_cloudwatch_event_rule": {"arn": 'format("arn:aws:events:eu-west-1:123456789012:rule/%s", {name})'},
     "aws_ecs_task_definition": {"arn": 'format("arn:aws:ecs:eu-west-1:123456789012:task-definition/%s:1", {family})'},
 }
 DATA = {

@@ -100,7 +100,8 @@ def test_roles_and_policies_can_be_created_and_attached(moto):
     roles = {
         "ecs-prometheus-task": (
             "trust-ecs-tasks",
-            ["discovery-one-cluster", "discovery-all-labels", "config-bucket", "assume-discovery-role", "remote-write-amp"],
+            ["discovery-one-cluster", "discovery-all-labels", "discovery-events", "config-bucket",
+             "assume-discovery-role", "remote-write-amp"],
         ),
         "ecs-prometheus-execution": ("trust-ecs-tasks", ["execution-role", "execution-role-without-secret"]),
         "ecs-discovery": ("trust-monitoring-account", ["discovery-all-clusters", "discovery-fargate-only"]),
@@ -122,7 +123,7 @@ def test_documents_have_the_same_policies():
     documented = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
     files = [
         "discovery-fargate-only", "discovery-one-cluster", "discovery-all-clusters", "discovery-all-labels",
-        "assume-discovery-role", "trust-monitoring-account",
+        "discovery-events", "assume-discovery-role", "trust-monitoring-account",
     ]
     assert documented == [json.loads((ECS / "iam" / f"{name}.json").read_text()) for name in files]
 

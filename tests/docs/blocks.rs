@@ -39,6 +39,7 @@ const BLOCKS: &[(&str, Content)] = &[
     ("modules", Generated(module_table)),
     ("native-labels", Described { header: &["Prometheus's own discovery", "ecs-discovery"], names: native_labels }),
     ("policy-all-clusters", File { path: "examples/ecs/iam/discovery-all-clusters.json", language: "json" }),
+    ("policy-events", File { path: "examples/ecs/iam/discovery-events.json", language: "json" }),
     ("policy-all-labels", File { path: "examples/ecs/iam/discovery-all-labels.json", language: "json" }),
     ("policy-assume-role", File { path: "examples/ecs/iam/assume-discovery-role.json", language: "json" }),
     ("policy-awsvpc", File { path: "examples/ecs/iam/discovery-fargate-only.json", language: "json" }),

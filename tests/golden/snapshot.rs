@@ -92,6 +92,7 @@ fn task(world: &World, cluster: &simaws::Cluster, task: &simaws::Task) -> Task {
         group: task.group.as_deref().map(Into::into),
         last_status: TaskStatus::from_aws(task.last_status.as_deref()),
         stop_requested: task.desired_status.as_deref() == Some("STOPPED"),
+        version: task.version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0),
         on_managed_instance: task.launch_type.as_deref() == Some("MANAGED_INSTANCES"),
         container_instance: instance.map(|arn| arn.as_str().into()),
         attachment_ipv4: task.attachments.iter().find_map(attached_ipv4),

@@ -18,7 +18,7 @@ fn targets_are_there_before_the_first_refresh_ends() {
     let server = scene.serve();
     wait_until("some targets are written", || scene.targets().contains(API));
     assert_eq!(server.metrics().value("refreshes_total"), Some(0.0));
-    assert!(server.get("/targets").body.contains(API));
+    wait_until("they are served", || server.get("/targets").body.contains(API));
     assert_eq!(server.get("/-/ready").status, 503, "the set is not whole");
     let reader = scene.reader(&[API]);
     scene.aws.clear_faults();

@@ -14,6 +14,7 @@
 //! | [`credentials`] | credentials that are slow, hang, fail or are missing |
 //! | [`budgets`] | the exact API calls of a refresh |
 //! | [`scopes`] | accounts, regions, patterns of clusters |
+//! | [`events`] | events of a queue: latency, damaged messages, faults of the queue |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
 //! | [`cache`] | the cache file |
 //! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
@@ -42,6 +43,7 @@ mod credentials;
 mod diff;
 mod environment;
 mod environment_labels;
+mod events;
 mod explain;
 mod faults;
 mod first_file;

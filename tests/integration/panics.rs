@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 
-use ecs_discovery::aws::{Aws, StartError};
+use ecs_discovery::aws::{Aws, Sqs, StartError};
 use ecs_discovery::cli::{self, Parsed};
 use ecs_discovery::config::Config;
 use ecs_discovery::inventory::{Attempt, Cached, ClusterRef, Failure, Observer, Scope, Snapshot, Source, TaskArn};
@@ -71,9 +71,12 @@ impl Observer for PanickingObserver {
     }
 }
 
-async fn connect_panicking(config: &Config, observer: Arc<dyn Observer>) -> Result<Vec<Panicking>, StartError> {
-    let sources = connect(config, Arc::new(PanickingObserver(observer))).await?;
-    Ok(sources.into_iter().map(Panicking).collect())
+async fn connect_panicking(
+    config: &Config,
+    observer: Arc<dyn Observer>,
+) -> Result<(Vec<Panicking>, Vec<Sqs>), StartError> {
+    let (sources, queues) = connect(config, Arc::new(PanickingObserver(observer))).await?;
+    Ok((sources.into_iter().map(Panicking).collect(), queues))
 }
 
 /// Runs in place of the program, to its end.

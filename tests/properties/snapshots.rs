@@ -183,6 +183,7 @@ fn task() -> impl Strategy<Value = Task> {
                 group: group.map(Into::into),
                 last_status: TaskStatus::from_aws(Some(status)),
                 stop_requested,
+                version: 0,
                 on_managed_instance: false,
                 container_instance: instance.map(|arn| arn.as_str().into()),
                 attachment_ipv4,

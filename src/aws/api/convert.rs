@@ -26,6 +26,7 @@ pub(super) fn task(wire: wire::Task, meta_labels: MetaLabels, strings: &mut Stri
         group: wire.group.map(|group| strings.share(&group)),
         last_status: TaskStatus::from_aws(wire.last_status.as_deref()),
         stop_requested: wire.desired_status.as_deref() == Some("STOPPED"),
+        version: u64::try_from(wire.version).unwrap_or(0),
         on_managed_instance: wire.launch_type == Some(wire::LaunchType::ManagedInstances),
         container_instance: wire.container_instance_arn.map(|arn| strings.share(&arn).into()),
         containers: fitting(wire.containers.unwrap_or_default(), |one| container(one, strings)),

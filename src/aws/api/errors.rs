@@ -70,16 +70,7 @@ where
         return of_login(operation, cluster, error);
     }
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let code = match (&error, error.code()) {
-        (_, Some(code)) => code.to_owned(),
-        (SdkError::TimeoutError(_), _) => TIMEOUT.into(),
-        (SdkError::DispatchFailure(dispatch), _) if dispatch.is_timeout() => TIMEOUT.into(),
-        (SdkError::DispatchFailure(dispatch), _) if dispatch.is_io() => CONNECTION_FAILED.into(),
-        (SdkError::DispatchFailure(_), _) if find_cause::<CredentialsError>(&error).is_some() => NO_CREDENTIALS.into(),
-        (SdkError::DispatchFailure(_), _) => DISPATCH_FAILURE.into(),
-        (SdkError::ConstructionFailure(_), _) => CONSTRUCTION_FAILURE.into(),
-        _ => status.filter(|status| *status >= 300).map_or(INVALID_RESPONSE.into(), |status| format!("HTTP {status}")),
-    };
+    let code = code_of(&error);
     let refused = status.is_some_and(|status| (400..500).contains(&status)) && !is_throttle(&code);
     let message = match error.message() {
         Some(message) => one_line(message),
@@ -93,6 +84,24 @@ where
         request_id: error.request_id().map(String::from),
         calls: 1,
         transient: !refused,
+    }
+}
+
+/// Returns AWS's error code, or this program's code for a call without a response.
+pub(super) fn code_of<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match (error, error.code()) {
+        (_, Some(code)) => code.to_owned(),
+        (SdkError::TimeoutError(_), _) => TIMEOUT.into(),
+        (SdkError::DispatchFailure(dispatch), _) if dispatch.is_timeout() => TIMEOUT.into(),
+        (SdkError::DispatchFailure(dispatch), _) if dispatch.is_io() => CONNECTION_FAILED.into(),
+        (SdkError::DispatchFailure(_), _) if find_cause::<CredentialsError>(error).is_some() => NO_CREDENTIALS.into(),
+        (SdkError::DispatchFailure(_), _) => DISPATCH_FAILURE.into(),
+        (SdkError::ConstructionFailure(_), _) => CONSTRUCTION_FAILURE.into(),
+        _ => status.filter(|status| *status >= 300).map_or(INVALID_RESPONSE.into(), |status| format!("HTTP {status}")),
     }
 }
 

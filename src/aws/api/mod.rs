@@ -5,6 +5,7 @@ pub(super) mod ec2;
 pub(super) mod ecs;
 pub(super) mod errors;
 pub(super) mod rate_limit;
+pub(super) mod sqs;
 
 mod attempts;
 mod call;

@@ -36,7 +36,8 @@ pub use self::retry::OPERATION_TIMEOUT;
 use self::role::AssumedRole;
 use self::sources::Sources;
 use super::api::errors::LoginError;
-use crate::config::AwsConfig;
+use super::api::sqs::Sqs;
+use crate::config::{AwsConfig, Queue};
 use crate::inventory::{Identity, InScope, Planned, RoleArn, Scope, ScopeRequest, Shared};
 
 /// A scope to scan, with what it takes.
@@ -78,7 +79,7 @@ impl Login {
 
 /// Finds regions and credentials, and creates the clients of every scope. The roles that are used are being assumed when it
 /// returns: one that takes long or fails does not delay the others.
-pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Vec<Connected>, StartError> {
+pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<(Vec<Connected>, Vec<Sqs>), StartError> {
     environment::validate()?;
     let profiles = Profiles::read().await?;
     let client = Client::new(profiles.get("ca_bundle"))?;
@@ -104,7 +105,21 @@ pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<Vec<Connected>
         let clients = Clients::new(&with_login(&shared, &login), &identity, &scope);
         connected.push(Connected { scope, clusters, clients, login });
     }
-    Ok(connected)
+    Ok((connected, config.events_queues.iter().map(|queue| connect_queue(queue, &with_login(&shared, &own))).collect()))
+}
+
+/// Creates the client for a queue, which is called with the process's own credentials.
+fn connect_queue(queue: &Queue, config: &SdkConfig) -> Sqs {
+    let mut builder = aws_sdk_sqs::config::Builder::from(config);
+    if let Some(region) = &queue.region {
+        builder = builder.region(Region::new(region.to_string()));
+    }
+    let configured = config.endpoint_url().is_some() || environment::variable("AWS_ENDPOINT_URL_SQS").is_some();
+    if let Some(endpoint) = queue.endpoint.as_ref().filter(|_| !configured) {
+        builder = builder.endpoint_url(endpoint);
+    }
+    let client = builder.retry_partition(retry::partition(format!("sqs {}", queue.url))).build();
+    Sqs::new(aws_sdk_sqs::Client::from_conf(client), &queue.url)
 }
 
 /// Returns the region in which roles are assumed.

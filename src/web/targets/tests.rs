@@ -46,6 +46,7 @@ impl Running {
             group: Some(format!("service:{service}").as_str().into()),
             last_status: TaskStatus::Running,
             stop_requested: false,
+            version: 0,
             on_managed_instance: false,
             container_instance: None,
             attachment_ipv4: None,

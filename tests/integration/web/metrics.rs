@@ -10,7 +10,8 @@ use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
 use crate::harness::{Metrics, Scene, Server, of_cluster, run_concurrently, wait_until};
 
 /// Every metric with its type in the Prometheus text format, where `# TYPE` lines keep the suffix `_total`.
-const METRICS: [(&str, &str); 22] = [
+const METRICS: [(&str, &str); 23] = [
+    ("ecs_discovery_events_total", "counter"),
     ("ecs_discovery_aws_request_duration_seconds", "histogram"),
     ("ecs_discovery_aws_requests_total", "counter"),
     ("ecs_discovery_aws_throttles_total", "counter"),
@@ -128,6 +129,7 @@ fn every_series_exists_before_the_first_refresh_ends() {
         .chain(stages.map(|stage| failures(SCOPE, stage)))
         .chain([failures(NO_SCOPE, "panic"), failures(NO_SCOPE, "write")])
         .chain(labelled("containers_skipped", "reason", &ecs_discovery::targets::SkipReason::CODES))
+        .chain(labelled("events_total", "result", &ecs_discovery::events::EventResult::ALL.map(|result| result.name())))
         .chain(labelled("updates_total", "cause", &["watch", "event"]))
         .chain(labelled("file_writes_total", "result", &["replaced", "unchanged", "failed", "not_overwritten"]))
         .chain(labelled("cache_entries", "cache", &["tasks", "task_definitions", "container_instances", "instances"]))

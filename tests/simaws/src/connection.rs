@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -55,7 +55,20 @@ async fn handle(request: HttpRequest<Incoming>, state: &Arc<State>, socket: &Soc
             tokio::time::sleep(Duration::from_millis(*millis)).await;
             http_response(state.respond(&request, Some(fault)), Some(plan.in_flight))
         }
+        None => {
+            wait_for_messages(state, &request).await;
+            http_response(state.respond(&request, None), Some(plan.in_flight))
+        }
         fault => http_response(state.respond(&request, fault.as_ref()), Some(plan.in_flight)),
+    }
+}
+
+/// Waits as long as a call that receives messages lets the queue wait for some.
+async fn wait_for_messages(state: &State, request: &Request) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let start = Instant::now();
+    while state.lock().queues.wait(request).is_some_and(|longest| start.elapsed() < longest) {
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -26,6 +26,10 @@ pub(crate) fn respond(state: &State, request: &Request) -> Response {
             state.take_calls();
             Response::json(200, &done)
         }
+        ("POST", path) if path.starts_with("queues/") => {
+            state.lock().queues.put(path.trim_start_matches("queues/"), request.raw());
+            Response::json(200, &done)
+        }
         ("GET", "load") => Response::json(200, &load(state)),
         ("GET", "unexpected") => Response::json(200, &json!(state.lock().unexpected)),
         (method, path) => {

@@ -1,4 +1,4 @@
-//! A simulated AWS for tests: ECS, EC2 and STS on one loopback port, written from the wire formats.
+//! A simulated AWS for tests: ECS, EC2, SQS and STS on one loopback port, written from the wire formats.
 //!
 //! It does not use the AWS SDK on purpose: a mistake that both make would stay unnoticed.
 //!
@@ -9,7 +9,7 @@
 //! | `options` | page size, latency, quotas |
 //! | `calls` | which calls were made, and when |
 //! | `request`, `response` | HTTP requests and responses, without I/O |
-//! | `ecs`, `ec2`, `sts`, `metadata` | the operations |
+//! | `ecs`, `ec2`, `sqs`, `sts`, `metadata` | the operations |
 //! | `paging`, `quota` | tokens and token buckets |
 //! | `scope` | the account and the region of a call |
 //! | `control` | the methods of [`SimAws`] over HTTP |
@@ -36,6 +36,7 @@ mod response;
 mod scope;
 mod server;
 mod service;
+mod sqs;
 mod state;
 mod sts;
 mod time;

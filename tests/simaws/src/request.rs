@@ -16,6 +16,8 @@ pub(crate) enum Protocol {
     Ec2,
     /// STS: the same, with another XML envelope.
     Sts,
+    /// SQS: JSON 1.0.
+    Sqs,
     /// The endpoints on the link-local addresses of a task and of an instance.
     Metadata,
     /// The control API under `/_sim/`.
@@ -42,6 +44,7 @@ pub(crate) struct Request {
 }
 
 const ECS_TARGET: &str = "AmazonEC2ContainerServiceV20141113.";
+const SQS_TARGET: &str = "AmazonSQS.";
 const STS_VERSION: &str = "2011-06-15";
 
 impl Request {
@@ -66,9 +69,9 @@ impl Request {
         if self.path.starts_with("/_sim/") {
             self.protocol = Protocol::Control;
         } else if let Some(action) = target.strip_prefix(ECS_TARGET) {
-            self.protocol = Protocol::Ecs;
-            self.operation = format!("ecs:{action}");
-            self.body = serde_json::from_str(&self.raw).unwrap_or_else(|_| Value::String(self.raw.clone()));
+            self.read_json(Protocol::Ecs, format!("ecs:{action}"));
+        } else if let Some(action) = target.strip_prefix(SQS_TARGET) {
+            self.read_json(Protocol::Sqs, format!("sqs:{action}"));
         } else if self.method == "POST" && self.path == "/" {
             self.read_form();
         } else if self.method == "GET" && self.path.starts_with("/v4/") && self.path.ends_with("/task") {
@@ -81,6 +84,11 @@ impl Request {
             self.protocol = Protocol::Metadata;
             self.operation = operation.to_owned();
         }
+    }
+
+    fn read_json(&mut self, protocol: Protocol, operation: String) {
+        (self.protocol, self.operation) = (protocol, operation);
+        self.body = serde_json::from_str(&self.raw).unwrap_or_else(|_| Value::String(self.raw.clone()));
     }
 
     /// Reads form parameters. EC2 and STS share the path and differ in the Version parameter.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::request::Protocol;
 use crate::xml::Element;
 
-/// An error of any of the three services.
+/// An error of any of the services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
@@ -62,7 +62,7 @@ impl Response {
         let body = match protocol {
             Protocol::Ec2 => ec2_error(error, request_id),
             Protocol::Sts => sts_error(error, request_id),
-            Protocol::Ecs => json!({"__type": error.code, "message": error.message}).to_string(),
+            Protocol::Ecs | Protocol::Sqs => json!({"__type": error.code, "message": error.message}).to_string(),
             _ => json!({"code": error.code, "message": error.message}).to_string(),
         };
         Self::new(error.status, content_type(protocol), body)
@@ -73,6 +73,7 @@ impl Response {
 pub(crate) fn content_type(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Ecs => "application/x-amz-json-1.1",
+        Protocol::Sqs => "application/x-amz-json-1.0",
         Protocol::Ec2 => "text/xml;charset=UTF-8",
         Protocol::Sts => "text/xml",
         _ => "application/json",

@@ -79,6 +79,32 @@ impl SimAws {
         self.state.set_options(options);
     }
 
+    /// Returns the URL of a queue of this name, which is created if it does not exist.
+    pub fn queue(&self, name: &str) -> String {
+        self.state.lock().queues.create(name);
+        format!("{}/123456789012/{name}", self.url())
+    }
+
+    /// Deletes a queue with its messages.
+    pub fn delete_queue(&self, name: &str) {
+        self.state.lock().queues.delete(name);
+    }
+
+    /// Sets how long a message of a queue is hidden after it has been received.
+    pub fn set_visibility(&self, queue: &str, visibility: Duration) {
+        self.state.lock().queues.set_visibility(queue, visibility);
+    }
+
+    /// Puts a message into a queue, which is created if it does not exist.
+    pub fn put_message(&self, queue: &str, body: &str) {
+        self.state.lock().queues.put(queue, body);
+    }
+
+    /// Returns the number of messages in a queue, hidden ones included.
+    pub fn messages(&self, queue: &str) -> usize {
+        self.state.lock().queues.len(queue)
+    }
+
     /// Adds a fault after the active ones.
     pub fn add_fault(&self, fault: Fault) {
         self.state.lock().faults.add(fault);

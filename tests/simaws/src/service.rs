@@ -7,6 +7,7 @@ use crate::paging::{PageFault, Tokens};
 use crate::request::{Protocol, Request};
 use crate::response::{ApiError, Delivery, Response, content_type};
 use crate::scope::Scope;
+use crate::sqs::Queues;
 use crate::world::World;
 use crate::{Options, ec2, ecs, metadata, sts};
 
@@ -19,6 +20,7 @@ pub(crate) struct Call<'a> {
     /// What is in that scope.
     pub(crate) world: &'a World,
     pub(crate) options: &'a Options,
+    pub(crate) queues: &'a mut Queues,
     pub(crate) tokens: &'a mut Tokens,
     pub(crate) page_fault: Option<PageFault>,
     pub(crate) unexpected: &'a mut Vec<String>,
@@ -51,6 +53,7 @@ impl Call<'_> {
         let body = match protocol {
             // Twice as fast as `Display`, which dominates the time of large responses.
             Protocol::Ecs => ecs::respond(self).map(|body| serde_json::to_string(&body).unwrap_or_default()),
+            Protocol::Sqs => self.queues.respond(self.request).map(|body| body.to_string()),
             Protocol::Ec2 => ec2::respond(self),
             Protocol::Sts => sts::respond(self),
             Protocol::Metadata => Ok(metadata::respond(self)),

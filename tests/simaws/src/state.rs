@@ -12,6 +12,7 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::scope::Scope;
 use crate::service::Call;
+use crate::sqs::Queues;
 use crate::{Calls, Options, Span, World};
 
 /// The state shared by the connections and the owner of the server.
@@ -26,6 +27,7 @@ pub(crate) struct State {
 pub(crate) struct Inner {
     pub(crate) world: World,
     options: Options,
+    pub(crate) queues: Queues,
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) unexpected: Vec<String>,
@@ -67,6 +69,7 @@ impl State {
         let inner = Inner {
             world,
             options: Options::default(),
+            queues: Queues::default(),
             faults: Faults::default(),
             calls: Calls::default(),
             unexpected: Vec::new(),
@@ -115,6 +118,7 @@ impl State {
             request_id: &request_id,
             world: &inner.world.of_scope(&scope),
             options: &inner.options,
+            queues: &mut inner.queues,
             tokens: &mut inner.tokens,
             page_fault: None,
             unexpected: &mut inner.unexpected,

@@ -56,6 +56,7 @@ fn task(n: usize) -> Task {
         group: None,
         last_status: TaskStatus::Running,
         stop_requested: false,
+        version: 0,
         on_managed_instance: false,
         container_instance: Some(arn("container-instance", &format!("ci-{n:03}")).as_str().into()),
         attachment_ipv4: None,

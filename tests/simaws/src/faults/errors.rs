@@ -29,6 +29,7 @@ fn throttle(protocol: Protocol) -> Words {
     match protocol {
         Protocol::Ec2 => (503, "RequestLimitExceeded", "Request limit exceeded."),
         Protocol::Sts => (400, "Throttling", "Rate exceeded"),
+        Protocol::Sqs => (400, "com.amazonaws.sqs#RequestThrottled", "Rate exceeded"),
         Protocol::Ecs => (400, "ThrottlingException", "Rate exceeded"),
         _ => (429, "TooManyRequests", "Rate exceeded"),
     }
