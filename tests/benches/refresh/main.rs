@@ -141,7 +141,7 @@ fn short_form_of_one_scope() -> Outcome<()> {
     let listing = [("ecs:ListClusters", 1), ("ecs:ListTasks", 4)];
     let machines = [("ecs:DescribeContainerInstances", 3), ("ec2:DescribeInstances", 1)];
     let cold = [("ecs:DescribeTasks", 4), ("ecs:DescribeTaskDefinition", 18)];
-    exactly("first", &measured.first, &[listing, machines, cold].concat())?;
+    first_refresh(&measured.first, &[listing, machines, cold].concat())?;
     for steady in &measured.steady {
         exactly("steady", steady, &[&listing[..], &[("ecs:DescribeTasks", 3)]].concat())?;
     }
@@ -167,7 +167,7 @@ fn short_form_of_several_scopes() -> Outcome<()> {
     let machines = [("ecs:DescribeContainerInstances", 3), ("ec2:DescribeInstances", 1)];
     let cold = [("ecs:DescribeTasks", 4), ("ecs:DescribeTaskDefinition", 36)];
     let role = ("sts:AssumeRole", 1);
-    exactly("first", &measured.first, &[times(&[&listing[..], &machines, &cold].concat()), vec![role]].concat())?;
+    first_refresh(&measured.first, &[times(&[&listing[..], &machines, &cold].concat()), vec![role]].concat())?;
     for steady in &measured.steady {
         exactly("steady", steady, &times(&[&listing[..], &[("ecs:DescribeTasks", 3)]].concat()))?;
     }
@@ -180,6 +180,22 @@ fn short_form_of_several_scopes() -> Outcome<()> {
     at_most("restarted", &measured.restarted, &[restarted, vec![role]].concat())?;
     println!("{}", table::table(&scenario, &measured)?);
     Ok(())
+}
+
+/// Checks that a first refresh made exactly these calls. If it took longer than a second, as on a busy machine, hosts have
+/// also been looked up in the middle of it, for the targets that were published then.
+fn first_refresh(round: &Round, budget: &[(&str, usize)]) -> Outcome<()> {
+    const HOSTS: [&str; 2] = ["ecs:DescribeContainerInstances", "ec2:DescribeInstances"];
+    if round.took < Duration::from_secs(1) {
+        return exactly("first", round, budget);
+    }
+    let counts = round.counts();
+    let actual = |operation: &str| counts.get(operation).copied().unwrap_or(0);
+    let as_budgeted = |(operation, count): &(&str, usize)| match actual(operation) {
+        more if HOSTS.contains(operation) => more >= *count,
+        same => same == *count,
+    };
+    if budget.iter().all(as_budgeted) { Ok(()) } else { Err(differs("first", round, budget)) }
 }
 
 /// Checks that a refresh made exactly these calls, and that none was throttled.
