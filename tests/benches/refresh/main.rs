@@ -109,7 +109,7 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
         binary: binary.clone(),
         shape: shape(tasks),
         refreshes,
-        interval: interval.unwrap_or_else(|| refill_interval(tasks)),
+        interval: interval.unwrap_or_else(|| usual_interval(shape(tasks))),
         latency: Duration::from_millis(15),
         flags: flags.clone(),
     };
@@ -120,6 +120,14 @@ fn scenarios(arguments: &[String]) -> Outcome<Vec<Scenario>> {
 /// at 20 requests per second. The default interval of a minute is longer for up to 58,000 tasks.
 fn refill_interval(tasks: usize) -> Duration {
     Duration::from_secs_f64(2.0 + tasks as f64 * 2.0 / 100.0 / 20.0)
+}
+
+/// Returns the interval that is used unless one is given. With several scopes, all first refreshes must end in the same
+/// one, or else the scopes are not refreshed together: they end when the quotas permit, each a little later.
+fn usual_interval(shape: Shape) -> Duration {
+    let first = Duration::from_secs_f64(2.0 * shape.definitions as f64 / 20.0);
+    let refill = refill_interval(shape.tasks);
+    if shape.scopes > 1 { refill.max(first) } else { refill }
 }
 
 /// Checks that the benchmark works, and the exact API calls in small worlds.
