@@ -1,6 +1,6 @@
 //! The status page: what needs attention, why each container is or is not a target, and the flags in force.
 //!
-//! Its size is limited, however many containers there are: see [`containers`].
+//! Its size is limited, however many containers there are: see [`mod@containers`].
 
 mod attention;
 mod containers;
