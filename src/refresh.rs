@@ -155,6 +155,11 @@ impl<S: Source> Refresher<S> {
         self.last.as_ref()?.task(is_cluster, task)
     }
 
+    /// Returns the last snapshot.
+    pub fn last(&self) -> Option<&Arc<Snapshot>> {
+        self.last.as_ref()
+    }
+
     /// Returns the scope as calls are made in it.
     pub fn asked(&self) -> &Scope {
         self.source.scope()

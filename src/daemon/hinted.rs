@@ -1,31 +1,26 @@
 //! The hints of one scope, and whether events flow.
 
-use std::time::Duration;
+use std::collections::HashMap;
 
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
 use super::receiving::Notice;
 use crate::events::EventResult;
-use crate::inventory::{ClusterRef, Fetched, Source};
+use crate::inventory::{ClusterRef, ClusterTasks, Fetched, ListedTask, Snapshot, Source, TaskArn};
 use crate::refresh::{Refresh, Refresher};
-use crate::schedule::{Added, Batch, Events, Hint, Hints, Known};
-
-/// How long the last event says that events flow. Without one for so long, the queue may have lost its rule, which nothing
-/// else would tell.
-const FLOWING_FOR: Duration = Duration::from_secs(60 * 60);
+use crate::schedule::{Added, Batch, Events, Flow, Hint, Hints, Known};
 
 /// The hints of one scope.
 pub(super) struct Hinted {
     notices: Receiver<Notice>,
     hints: Hints,
-    /// The queue of the last event, and when it came.
-    last: Option<(usize, Instant)>,
+    flow: Flow,
 }
 
 impl Hinted {
     pub(super) fn new(notices: Receiver<Notice>) -> Self {
-        Self { notices, hints: Hints::default(), last: None }
+        Self { notices, hints: Hints::default(), flow: Flow::default() }
     }
 
     /// Waits for the next notice.
@@ -42,7 +37,7 @@ impl Hinted {
         match notice {
             Notice::Hint { queue, hint } => Some(self.hint(queue, hint, refresher)),
             Notice::Failing(queue) => {
-                self.last.take_if(|(last, _)| *last == queue);
+                self.flow.failing(queue);
                 None
             }
         }
@@ -56,8 +51,8 @@ impl Hinted {
         let now = Instant::now();
         let known = known(&hint, refresher);
         let added = self.hints.add(hint, known, now.into_std());
-        if added != Added::OtherCluster {
-            self.last = Some((queue, now));
+        if added != Added::OtherCluster && self.flow.event(queue, now.into_std()) {
+            tracing::info!(scope = %refresher.asked(), "events tell of changed tasks again");
         }
         match added {
             Added::Accepted => EventResult::Accepted,
@@ -67,15 +62,18 @@ impl Hinted {
         }
     }
 
-    /// Returns whether events say what changes in this scope: one came within the last hour, from a queue that has been
-    /// received from without a failure since. Neither a queue without a rule nor one of other accounts counts.
+    /// Returns whether events say what changes in this scope. Neither a queue without a rule nor one of other accounts counts.
     pub(super) fn flow(&self) -> Events {
-        let flows = self.last.is_some_and(|(_, at)| at.elapsed() < FLOWING_FOR);
-        if flows { Events::Flowing } else { Events::Absent }
+        self.flow.events(Instant::now().into_std())
     }
 
-    /// Records a refresh.
-    pub(super) fn refreshed(&mut self, refresh: &Refresh) {
+    /// Records a refresh, with what was known before.
+    pub(super) fn refreshed(&mut self, before: Option<&Snapshot>, refresh: &Refresh) {
+        let unnoticed = before.is_some_and(|before| changed_unnoticed(before, &refresh.snapshot));
+        if self.flow.refreshed(unnoticed, Instant::now().into_std()) {
+            let scope = &refresh.asked;
+            tracing::warn!(%scope, "tasks changed and no event told of it: check the EventBridge rule and its queue");
+        }
         // If clusters could not be listed, those of before are still scanned.
         if refresh.snapshot.unlisted.is_none() {
             self.hints.set_scanned(refresh.snapshot.clusters.iter().map(|cluster| cluster.cluster.clone()));
@@ -97,7 +95,9 @@ impl Hinted {
         let same = |cluster: &ClusterRef| *cluster == batch.cluster;
         let version = |task| match refresher.task(same, task) {
             Some(Fetched::Known(task)) => Some(task.version),
-            _ => None,
+            Some(Fetched::Gone(())) => None,
+            // The response omits it, or it has stopped since: what is known is older than any event.
+            Some(Fetched::Unknown(_)) | None => Some(1),
         };
         let versions = batch.tasks.iter().map(|task| (task.clone(), version(task)));
         self.hints.described(versions, Instant::now().into_std());
@@ -117,4 +117,23 @@ fn known<S: Source>(hint: &Hint, refresher: &Refresher<S>) -> Known {
         Some(Fetched::Unknown(_)) => Known::Version(0),
         Some(Fetched::Gone(())) | None => Known::Nothing,
     }
+}
+
+/// Returns whether tasks that run have come or gone. Those that start or stop are left out: of these, events have told or
+/// will tell.
+fn changed_unnoticed(before: &Snapshot, after: &Snapshot) -> bool {
+    let runs = |listed: &&ListedTask| matches!(&listed.task, Fetched::Known(task) if task.is_settled());
+    let differ = |before: &ClusterTasks, after: &ClusterTasks| {
+        // Of a cluster that could not be listed, nothing is known.
+        let (Ok(old), Ok(new)) = (&before.tasks, &after.tasks) else { return false };
+        new.iter().filter(runs).any(|listed| !has(old, &listed.arn))
+            || old.iter().filter(runs).any(|listed| !has(new, &listed.arn))
+    };
+    let known: HashMap<_, _> = before.clusters.iter().map(|of| (&of.cluster, of)).collect();
+    after.clusters.iter().any(|of| known.get(&of.cluster).is_some_and(|before| differ(before, of)))
+}
+
+/// Returns whether a sorted list has this task.
+fn has(listed: &[ListedTask], arn: &TaskArn) -> bool {
+    listed.binary_search_by(|listed| listed.arn.cmp(arn)).is_ok()
 }

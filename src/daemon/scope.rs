@@ -78,6 +78,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let mut first = |refresh: Box<dyn FnOnce() -> Refresh + '_>| publish.some(refresh);
         // A limited run publishes once a round.
         let first = self.left.is_none().then_some(&mut first as &mut First<'_>);
+        let before = self.hinted.as_ref().and_then(|_| self.refresher.last().cloned());
         let refresh = turn.wait(self.refresher.refresh(first)).await;
         self.failed = refresh.calls_failed();
         if let Some(interval) = self.pacing.refreshed(&refresh, self.refresher.calls()) {
@@ -85,7 +86,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
             tracing::info!(scope = %refresh.scope, seconds, "interval between refreshes changed");
         }
         if let Some(hinted) = &mut self.hinted {
-            hinted.refreshed(&refresh);
+            hinted.refreshed(before.as_deref(), &refresh);
         }
         self.follow_events();
         self.shared.telemetry.interval(&refresh.asked, self.pacing.interval());

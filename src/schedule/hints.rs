@@ -146,10 +146,11 @@ impl Hints {
         let (_, cluster) = due.filter(|(due, _)| *due <= now).min()?;
         let cluster = cluster.clone();
         self.gathering.remove(&cluster);
-        // What is not due yet shares the call, too.
+        // New hints share the call although they are not due yet; retries do not, since AWS needs the pause.
+        let due = |wanted: &Wanted| wanted.due.filter(|due| *due <= now || wanted.calls == 0);
         let of_cluster = self.wanted.iter().filter(|(_, wanted)| wanted.cluster == cluster);
         let mut tasks: Vec<(Instant, TaskArn)> =
-            of_cluster.filter_map(|(task, wanted)| Some((wanted.due?, task.clone()))).collect();
+            of_cluster.filter_map(|(task, wanted)| Some((due(wanted)?, task.clone()))).collect();
         tasks.sort_unstable();
         tasks.truncate(BATCH);
         let tasks: Vec<TaskArn> = tasks.into_iter().map(|(_, task)| task).collect();

@@ -4,14 +4,17 @@
 //!
 //! * [`watch`]: which pending tasks are described when.
 //! * [`hints`]: which tasks are described because of an event.
+//! * [`flow`]: whether events say what changes.
 //! * [`interval`]: the time between refreshes if nobody sets it.
 //! * [`budget`]: limits calls that lead to nothing.
 
 mod budget;
+mod flow;
 mod hints;
 mod interval;
 mod watch;
 
+pub use self::flow::Flow;
 pub use self::hints::{Added, Hint, Hints, Known};
 pub use self::interval::{AutoInterval, Calls, Events, Fleet};
 pub use self::watch::{Pace, Watch};

@@ -301,3 +301,15 @@ fn task_that_aws_no_longer_knows_is_left_to_the_next_refresh_at_the_latest() {
     scene.wait_for_targets(&[&target(0)]);
     scene.stop();
 }
+
+#[test]
+fn task_that_a_failing_or_incomplete_response_omits_is_described_again() {
+    run_concurrently(&[FaultKind::Denied, FaultKind::CutBody, FaultKind::EmptyObject], |fault| {
+        let mut scene = scene();
+        serve(&mut scene);
+        scene.aws.add_fault(Fault::once("ecs:DescribeTasks", fault.clone()));
+        start_task(&scene, 1);
+        scene.wait_for_targets(&[&target(0), &target(1)]);
+        scene.stop();
+    });
+}

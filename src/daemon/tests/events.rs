@@ -151,7 +151,8 @@ async fn burst_of_events_shares_calls() {
     let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(running(&["a"]))]));
     let batches = ids.chunks(10).map(|ids| ids.iter().map(|id| event(id, 3, "RUNNING")).collect());
     let queue = Scripted::of(batches.map(|batch| (100_000, Ok(batch))).collect::<Vec<_>>());
-    let looks = run_with_queue(102, &fixture, &script, &queue).await;
+    // This source describes none of them: a second later they would be described again.
+    let looks = run_with_queue(101, &fixture, &script, &queue).await;
     assert_eq!(looks, [(100_500, 100), (100_500, 100), (100_500, 50)]);
 }
 
@@ -210,4 +211,17 @@ async fn limited_run_ignores_queues() {
     let queue = Scripted::of([(0, Ok(vec![event("b", 1, "RUNNING")]))]);
     assert_eq!(daemon(&fixture, &script).run_with(every(60, 3), vec![queue.clone()]).await, Ok(()));
     assert_eq!((queue.receives.get(), script.looks.borrow().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn interval_is_short_again_after_changes_of_which_no_event_told() {
+    let changed = Step::Learns(running(&["a", "b"]));
+    let same = || Step::Learns(running(&["a"]));
+    let (fixture, script) = (Fixture::new(), Script::of([same(), same(), same(), changed]));
+    let queue = Scripted::of([(15_000, Ok(vec![event("a", 1, "PENDING")]))]);
+    let start = time::Instant::now();
+    let run = daemon(&fixture, &script).run_with(unlimited(Interval::Auto), vec![queue]);
+    assert!(time::timeout(Duration::from_secs(645), run).await.is_err());
+    // The change is found at 320 s, and its event might still come until the next refresh.
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 10, 20, 320, 620, 630, 640]);
 }

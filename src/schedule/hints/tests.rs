@@ -111,6 +111,17 @@ fn an_older_version_is_described_again_a_few_times() {
 }
 
 #[test]
+fn retries_do_not_join_an_earlier_call() {
+    let (mut hints, start) = (hints(), Instant::now());
+    hints.add(running(1, 5), Known::Nothing, start);
+    hints.take_due(start + GATHER);
+    hints.described([(task(1), Some(4))], start + GATHER);
+    hints.add(running(2, 1), Known::Nothing, start + GATHER);
+    assert_eq!(ids(hints.take_due(start + GATHER * 2)), [2]);
+    assert_eq!(ids(hints.take_due(start + GATHER * 3)), [1]);
+}
+
+#[test]
 fn a_gone_task_and_one_without_a_version_are_not_described_again() {
     for version in [None, Some(0), Some(5), Some(6)] {
         let (mut hints, start) = (hints(), Instant::now());
