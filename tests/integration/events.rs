@@ -271,7 +271,9 @@ fn task_in_an_older_version_than_its_event_is_described_again() {
     task.version = Some(3);
     scene.add_task("prod", task);
     put(&scene, &event(&scene, "prod", "web-1", 4, ["RUNNING", "RUNNING"]));
-    wait_until("it is described", || scene.aws.calls().get("ecs:DescribeTasks") > 0);
+    // A call that has only begun may still see the change.
+    let described = || scene.aws.calls().spans().any(|span| span.operation == "ecs:DescribeTasks");
+    wait_until("it is described", described);
     scene.aws.change(|world| {
         let task = world.cluster_mut("prod").tasks.iter_mut().find(|task| task.id == "web-1").unwrap();
         (task.last_status, task.version) = (Some("RUNNING".into()), Some(4));
