@@ -50,8 +50,7 @@ impl Ec2 {
         const OPERATION: Operation = Operation::DescribeInstances;
         // The ids go into a filter: in `InstanceIds` a single unknown id fails the whole call
         // (`InvalidInstanceID.NotFound`).
-        let values: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
-        let filter = wire::Filter::builder().name("instance-id").set_values(Some(values)).build();
+        let filter = filter("instance-id", ids.iter().map(|id| id.as_str()));
         let request = self
             .client
             .describe_instances()
@@ -63,8 +62,7 @@ impl Ec2 {
             async move {
                 let send = |attempts| request.interceptor(attempts).send();
                 let response = self.caller.call(OPERATION, None, send).await?;
-                let no_list = || errors::invalid_response(OPERATION, None, "the response has no list");
-                let reservations = response.reservations.ok_or_else(no_list)?;
+                let reservations = response.reservations.ok_or_else(|| no_list(OPERATION))?;
                 let instances =
                     reservations.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
                 Ok(Page {
@@ -85,8 +83,7 @@ impl Ec2 {
     ) -> Result<HashMap<Shared, Option<Shared>>, Failure> {
         const OPERATION: Operation = Operation::DescribeNetworkInterfaces;
         // As for instances, a single unknown id in `NetworkInterfaceIds` would fail the whole call.
-        let values: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
-        let filter = wire::Filter::builder().name("network-interface-id").set_values(Some(values)).build();
+        let filter = filter("network-interface-id", ids.iter().map(|id| &**id));
         let request = self
             .client
             .describe_network_interfaces()
@@ -98,13 +95,20 @@ impl Ec2 {
             async move {
                 let send = |attempts| request.interceptor(attempts).send();
                 let response = self.caller.call(OPERATION, None, send).await?;
-                let no_list = || errors::invalid_response(OPERATION, None, "the response has no list");
-                let interfaces = response.network_interfaces.ok_or_else(no_list)?;
+                let interfaces = response.network_interfaces.ok_or_else(|| no_list(OPERATION))?;
                 Ok(Page { items: interfaces.iter().filter_map(interface).collect(), next: response.next_token })
             }
         };
         Ok(all_pages(OPERATION, None, page).await?.into_iter().collect())
     }
+}
+
+fn filter<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> wire::Filter {
+    wire::Filter::builder().name(name).set_values(Some(values.map(String::from).collect())).build()
+}
+
+fn no_list(operation: Operation) -> Failure {
+    errors::invalid_response(operation, None, "the response has no list")
 }
 
 /// Refuses a truncated response. The SDK's parser takes the end of the input for the end of a list, so that the
