@@ -1,31 +1,30 @@
 //! Metrics about the program: base units, fixed label names, and every series present from the start.
 
+mod clusters;
 mod labels;
+mod series;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
-use std::hash::Hash;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
 use self::labels::{
     Build, ByCache, ByCause, ByCluster, ByCode, ByEvent, ByOperation, ByQueue, ByReason, ByResult, ByScope, ByStage,
     WriteResult, code,
 };
+use self::series::{Histograms, Seconds, create, register, remove_others, set, unix_seconds};
 use self::text::classic;
 use super::process::Process;
 use crate::events::{EventResult, QueueState};
-use crate::file_sd::TargetGroup;
-use crate::inventory::{Attempt, Cached, Clusters, Failure, Operation, Scope};
+use crate::inventory::{Attempt, Cached, Failure, Operation, Scope};
 use crate::publish::{Outcome, Publication};
 use crate::refresh::{Cause, Refresh};
 use crate::status::Status;
@@ -53,9 +52,6 @@ pub enum MetricsFormat {
     /// Prometheus's older text format.
     Classic,
 }
-
-type Seconds = Gauge<f64, AtomicU64>;
-type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics.
 pub(super) struct Metrics {
@@ -306,22 +302,7 @@ impl Metrics {
     }
 
     fn count_clusters(&self, publication: &Publication, shown: &mut BTreeSet<ByCluster>) {
-        let mut counts: BTreeMap<ByCluster, usize> = BTreeMap::new();
-        for refresh in &publication.refreshes {
-            let clusters = Clusters::new(refresh.clusters.iter().map(|state| &state.cluster));
-            for state in &refresh.clusters {
-                counts.insert(ByCluster::of(&refresh.scope, &state.cluster), 0);
-            }
-            // The groups of a cluster follow each other.
-            for groups in refresh.targets.chunk_by(|one, next| cluster_arn(one) == cluster_arn(next)) {
-                let Some(arn) = groups.first().map(cluster_arn).filter(|_| publication.in_force()) else { continue };
-                let labels = match clusters.of_arn(arn) {
-                    Some(cluster) => ByCluster::of(&refresh.scope, cluster),
-                    None => ByCluster::of(&refresh.scope, &arn.into()),
-                };
-                *counts.entry(labels).or_default() += groups.len();
-            }
-        }
+        let counts = clusters::targets(publication);
         for (cluster, count) in &counts {
             set(&self.targets, cluster, *count);
         }
@@ -359,7 +340,7 @@ impl Metrics {
         let refreshes = status.publication.iter().flat_map(|publication| &publication.refreshes);
         let oldest_kept = refreshes.filter_map(|refresh| refresh.oldest_kept).min();
         self.oldest_kept.set(oldest_kept.map_or(0.0, |at| at.elapsed().as_secs_f64()));
-        let stale = staleness(status);
+        let stale = clusters::staleness(status);
         for (cluster, seconds) in &stale {
             self.stale.get_or_create(cluster).set(*seconds);
         }
@@ -372,57 +353,4 @@ impl Metrics {
             MetricsFormat::Classic => classic(&text),
         }
     }
-}
-
-/// Returns for how many seconds each cluster has been incomplete.
-fn staleness(status: &Status) -> BTreeMap<ByCluster, f64> {
-    let mut seconds = BTreeMap::new();
-    for refresh in status.publication.iter().flat_map(|publication| &publication.refreshes) {
-        for state in &refresh.clusters {
-            let stale = if state.complete { 0.0 } else { state.last_complete.elapsed().as_secs_f64() };
-            seconds.insert(ByCluster::of(&refresh.scope, &state.cluster), stale);
-        }
-    }
-    seconds
-}
-
-fn cluster_arn(group: &TargetGroup) -> &str {
-    group.labels.get("cluster_arn").unwrap_or_default()
-}
-
-/// Sets a gauge to a count.
-fn set<L: Clone + Hash + Eq>(family: &Family<L, Gauge>, labels: &L, count: usize) {
-    family.get_or_create(labels).set(i64::try_from(count).unwrap_or(i64::MAX));
-}
-
-/// Removes the series of clusters that are gone. The others keep their values: a scrape may come at any moment, and
-/// must not find a series missing.
-fn remove_others<M>(
-    family: &Family<ByCluster, M, impl MetricConstructor<M>>,
-    shown: &mut BTreeSet<ByCluster>,
-    now: BTreeSet<ByCluster>,
-) {
-    for cluster in shown.difference(&now) {
-        family.remove(cluster);
-    }
-    *shown = now;
-}
-
-/// Creates a series without counting anything.
-fn create<L, M, C>(family: &Family<L, M, C>, labels: &L)
-where
-    L: Clone + Hash + Eq,
-    C: MetricConstructor<M>,
-{
-    drop(family.get_or_create(labels));
-}
-
-fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-fn unix_seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
