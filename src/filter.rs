@@ -155,7 +155,7 @@ mod tests {
 
     fn group(cluster: &str, group: &str, family: &str) -> TargetGroup {
         TargetGroup {
-            targets: vec!["10.0.0.1:9102".into()],
+            targets: ["10.0.0.1:9102".into()].into(),
             labels: [("cluster_arn", cluster), ("task_group", group), ("task_name", family)].into_iter().collect(),
         }
     }

@@ -20,7 +20,7 @@ const MOST_ENTRIES: usize = 10_000;
 pub struct TargetGroup {
     /// `host:port` each; our groups have one each.
     #[serde(deserialize_with = "targets")]
-    pub targets: Vec<Shared>,
+    pub targets: Arc<[Shared]>,
     /// The labels of each target.
     #[serde(default)]
     pub labels: Labels,
@@ -41,35 +41,66 @@ impl PartialOrd for TargetGroup {
 }
 
 /// Labels in the order in which they are written. Clones share them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[(Shared, Shared)]>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// Separate from the values, because all targets of a fleet have one of a few lists of names.
+    names: Arc<[Shared]>,
+    values: Arc<[Shared]>,
+}
 
 impl Labels {
+    /// Returns labels with these names, whose list is shared, and values.
+    pub fn new(labels: impl IntoIterator<Item = (Shared, Shared)>, strings: &mut Strings) -> Self {
+        let (names, values): (Vec<_>, Vec<_>) = labels.into_iter().unzip();
+        Self { names: strings.share_list(&names), values: values.into() }
+    }
+
     /// Returns the same labels with their strings shared.
     pub(super) fn shared(&self, strings: &mut Strings) -> Self {
-        self.iter().map(|(name, value)| (strings.share(name), strings.share(value))).collect()
+        let values = self.values.iter().map(|value| strings.share(value)).collect();
+        Self { names: strings.share_list(&self.names), values }
     }
 
     /// Returns the value of a label.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// Returns each label in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.names.iter().zip(&*self.values).map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self { names: Arc::from([]), values: Arc::from([]) }
+    }
+}
+
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl<N: Into<Shared>, V: Into<Shared>> FromIterator<(N, V)> for Labels {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(labels: I) -> Self {
+        let (names, values): (Vec<_>, Vec<_>) =
+            labels.into_iter().map(|(name, value)| (name.into(), value.into())).unzip();
+        Self { names: names.into(), values: values.into() }
     }
 }
 
 impl Serialize for Labels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        let mut map = serializer.serialize_map(Some(self.names.len()))?;
         for (name, value) in self.iter() {
             map.serialize_entry(name, value)?;
         }
@@ -93,7 +124,7 @@ impl<'de> Deserialize<'de> for Labels {
                 while let Some(label) = map.next_entry()? {
                     push(&mut labels, label)?;
                 }
-                Ok(Labels(labels.into()))
+                Ok(labels.into_iter().collect())
             }
         }
 
@@ -101,7 +132,7 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
-fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Shared>, D::Error> {
+fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[Shared]>, D::Error> {
     struct TargetsVisitor;
 
     impl<'de> Visitor<'de> for TargetsVisitor {
@@ -120,7 +151,7 @@ fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Shared>, D:
         }
     }
 
-    deserializer.deserialize_seq(TargetsVisitor)
+    deserializer.deserialize_seq(TargetsVisitor).map(Into::into)
 }
 
 fn push<T, E: Error>(entries: &mut Vec<T>, entry: T) -> Result<(), E> {

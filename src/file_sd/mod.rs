@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_group_looks_like_the_originals() {
         let labels = [("task_arn", "arn:aws:ecs:r:a:task/c/1"), ("task_revision", "3")];
-        let group = TargetGroup { targets: vec!["10.0.0.1:9102".into()], labels: labels.into_iter().collect() };
+        let group = TargetGroup { targets: ["10.0.0.1:9102".into()].into(), labels: labels.into_iter().collect() };
         assert_eq!(
             String::from_utf8(render(&[group], Format::Yaml)).unwrap(),
             "- targets:\n  - 10.0.0.1:9102\n  labels:\n    task_arn: arn:aws:ecs:r:a:task/c/1\n    task_revision: '3'\n"

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn group(target: &str, labels: &[(&str, &str)]) -> TargetGroup {
-        TargetGroup { targets: vec![target.into()], labels: labels.iter().copied().collect() }
+        TargetGroup { targets: [target.into()].into(), labels: labels.iter().copied().collect() }
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
             let groups: Vec<TargetGroup> = groups
                 .into_iter()
                 .map(|(target, values)| TargetGroup {
-                    targets: vec![target.into()],
+                    targets: [target.into()].into(),
                     labels: values.into_iter().enumerate().map(|(n, value)| (format!("l{n}"), value)).collect(),
                 })
                 .collect();

@@ -31,7 +31,7 @@ pub(super) fn write(groups: &[TargetGroup], out: &mut dyn io::Write) -> io::Resu
 
 fn write_group(text: &mut String, group: &TargetGroup) {
     text.push_str(if group.targets.is_empty() { "- targets: []\n" } else { "- targets:\n" });
-    for target in &group.targets {
+    for target in group.targets.iter() {
         text.push_str("  - ");
         write_scalar(text, target);
         text.push('\n');

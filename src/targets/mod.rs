@@ -18,7 +18,7 @@ use self::labels::LabelSource;
 use self::plan::{Endpoint, Plan, stopping};
 use self::skip::NoTarget;
 use crate::config::{MetaLabels, Rules};
-use crate::file_sd::TargetGroup;
+use crate::file_sd::{Labels, TargetGroup};
 use crate::inventory::{
     ClusterTasks, Container, FailureId, Fetched, ListedTask, Shared, Snapshot, Strings, Task, TaskArn, TaskDefinition,
 };
@@ -179,7 +179,8 @@ impl<'a> Derivation<'a> {
             let details = cluster.details.as_deref().filter(|_| self.rules.meta_labels == MetaLabels::All);
             labels.extend(meta::labels(&source, details).map(|(name, value)| (self.strings.share(&name), value)));
         }
-        Ok(TargetGroup { targets: vec![format!("{host}:{port}").into()], labels: labels.into_iter().collect() })
+        let labels = Labels::new(labels, &mut self.strings);
+        Ok(TargetGroup { targets: [format!("{host}:{port}").into()].into(), labels })
     }
 
     fn record(&mut self, task: &TaskArn, container: Option<&Container>, why: NoTarget) {

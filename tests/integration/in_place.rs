@@ -34,7 +34,7 @@ fn wait_for_file(file: &Path, targets: &[&str]) {
     let wanted: BTreeSet<&str> = targets.iter().copied().collect();
     wait_until(&format!("{} has {wanted:?}", file.display()), || {
         let groups = file_sd::parse(&fs::read(file).unwrap(), Format::Yaml).unwrap_or_default();
-        groups.iter().flat_map(|group| &group.targets).map(|target| &**target).collect::<BTreeSet<_>>() == wanted
+        groups.iter().flat_map(|group| &*group.targets).map(|target| &**target).collect::<BTreeSet<_>>() == wanted
     });
 }
 

@@ -33,7 +33,7 @@ fn mode(file: &Path) -> u32 {
 /// Returns a file of several pages, so that a reader could see an incomplete write.
 fn groups(generation: usize) -> Vec<u8> {
     let group = |n: usize| TargetGroup {
-        targets: vec![format!("10.0.0.{n}:9102").into()],
+        targets: [format!("10.0.0.{n}:9102").into()].into(),
         labels: [("task_arn", format!("task-{n}")), ("generation", generation.to_string())].into_iter().collect(),
     };
     let groups: Vec<_> = (0..100 + generation % 7).map(group).collect();

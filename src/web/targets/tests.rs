@@ -33,7 +33,7 @@ impl Running {
         let Self { cluster, service, family } = self;
         let group = format!("service:{service}");
         let labels = [("task_name", *family), ("task_group", &group), ("cluster_arn", cluster)];
-        TargetGroup { targets: vec!["10.0.0.1:9102".into()], labels: labels.into_iter().collect() }
+        TargetGroup { targets: ["10.0.0.1:9102".into()].into(), labels: labels.into_iter().collect() }
     }
 
     fn listed(&self, n: usize) -> ListedTask {

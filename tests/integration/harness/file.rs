@@ -40,7 +40,7 @@ impl Scene {
 
     /// Returns the targets in the output file.
     pub(crate) fn targets(&self) -> BTreeSet<String> {
-        self.groups().into_iter().flat_map(|group| group.targets).map(|target| target.to_string()).collect()
+        self.groups().iter().flat_map(|group| &*group.targets).map(|target| target.to_string()).collect()
     }
 
     /// Waits until the output file has exactly these targets.

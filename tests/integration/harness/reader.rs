@@ -78,7 +78,7 @@ fn check(bytes: &[u8], format: Format, targets: &BTreeSet<String>) -> Result<(),
         return Err("an empty file".to_owned());
     }
     let found: BTreeSet<String> =
-        groups.into_iter().flat_map(|group| group.targets).map(|target| target.to_string()).collect();
+        groups.iter().flat_map(|group| &*group.targets).map(|target| target.to_string()).collect();
     match targets.difference(&found).next() {
         Some(missing) => Err(format!("{missing} is missing:\n{}", shown())),
         None => Ok(()),

@@ -18,7 +18,8 @@ fn wait_for_both(scene: &Scene, server: Server, targets: &[&str]) {
 }
 
 fn addresses(server: Server, path: &str) -> Vec<String> {
-    let targets = server.targets(path).into_iter().flat_map(|group| group.targets);
+    let groups = server.targets(path);
+    let targets = groups.iter().flat_map(|group| &*group.targets);
     let mut addresses: Vec<_> = targets.map(|target| target.to_string()).collect();
     addresses.sort_unstable();
     addresses
