@@ -1,12 +1,14 @@
 //! The exact API calls of the first refresh and of every later one.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use simaws::{
     Calls, Cluster, Container, ContainerInstance, Fault, FaultKind, Instance, Options, Task, TaskDefinition, World,
 };
 
 use crate::fixtures::{PORT_LABEL, address, exporter, fargate, on_bridge, on_fargate, two_clusters};
-use crate::harness::{Exited, Scene};
+use crate::harness::{Exited, Scene, TcpState, tcp_sockets, wait_until};
 
 /// The calls of a later refresh of one small cluster.
 const STEADY: &[(&str, usize)] = &[("ecs:ListTasks", 1), ("ecs:DescribeTasks", 1)];
@@ -207,9 +209,8 @@ fn definitions_of_stopping_tasks_are_not_described() {
     assert_calls(world, &[], WITHOUT_HOSTS, STEADY, 1);
 }
 
-/// AWS allows a burst of 50 DescribeTaskDefinition calls and then 20 a second.
-#[test]
-fn cold_start_with_many_definitions_is_not_throttled() {
+/// Returns a world in which each of 120 tasks has a task definition of its own.
+fn many_definitions() -> World {
     let mut world = World::default();
     let mut prod = Cluster::new("prod");
     for n in 0..120 {
@@ -217,14 +218,31 @@ fn cold_start_with_many_definitions_is_not_throttled() {
         prod.add_task(on_fargate(&format!("t-{n}"), &definition.name(), &address(n)));
         world.add_task_definition(definition);
     }
-    let mut scene = Scene::of(world.with_cluster(prod)).flag("-config.cluster=prod").flag("-config.scrape-times=1");
+    world.with_cluster(prod)
+}
+
+/// AWS allows a burst of 50 DescribeTaskDefinition calls and then 20 a second.
+#[test]
+fn cold_start_with_many_definitions_is_not_throttled() {
+    let mut scene = Scene::of(many_definitions()).flag("-config.cluster=prod").flag("-config.scrape-times=1");
     scene.aws.set_options(Options { quotas: true, ..Options::default() });
     assert_eq!(scene.run().code, Some(0));
     assert_eq!((scene.groups().len(), scene.aws.calls().throttled()), (120, 0));
     assert_eq!(scene.aws.calls().get("ecs:DescribeTaskDefinition"), 120);
 }
 
-/// When others use up the quota, the first concurrent calls find out, and the remaining ones are skipped.
+/// Each connection holds on to a buffer.
+#[test]
+fn connections_of_a_burst_are_closed() {
+    let mut scene = Scene::of(many_definitions()).flag("-config.cluster=prod").flag("-config.scrape-interval=1h");
+    scene.aws.set_options(Options { latency: Duration::from_millis(50), ..Options::default() });
+    scene.start();
+    let process = scene.program().id();
+    wait_until("more than eight calls are in progress", || tcp_sockets(process, TcpState::Established) > 8);
+    scene.wait_for_refreshes(1);
+    wait_until("eight connections are left", || (1..=8).contains(&tcp_sockets(process, TcpState::Established)));
+}
+
 #[test]
 fn circuit_breaker_limits_attempts_of_a_throttled_operation() {
     const CONCURRENT: usize = 16;

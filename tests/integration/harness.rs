@@ -5,6 +5,7 @@ mod file;
 mod log;
 mod program;
 mod reader;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ pub(crate) use log::{is_failure, text};
 use program::Stdout;
 pub(crate) use program::{Exited, Program, Signal};
 pub(crate) use reader::Reader;
+pub(crate) use sockets::{TcpState, tcp_sockets};
 
 /// Only a failing test waits this long. A hanging call takes the program 15 s, and the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(60);

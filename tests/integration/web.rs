@@ -5,20 +5,17 @@ mod load;
 mod metrics;
 mod targets;
 
-use std::collections::HashSet;
-use std::fs;
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::config::ListenAddress;
-
 use ecs_discovery::web::{App, bind, serve};
 use simaws::{Cluster, Fault, FaultKind, TaskDefinition, World};
 
 use crate::fixtures::{PORT_LABEL, TWO_CLUSTERS, fargate, on_fargate, two_clusters};
-use crate::harness::{Scene, Server, wait_until};
+use crate::harness::{Scene, Server, TcpState, tcp_sockets, wait_until};
 
 const ONE: &str = "10.0.0.1:9102";
 
@@ -131,30 +128,17 @@ fn port_in_use_is_fatal_at_start() {
     }
 }
 
-/// Counts the listening sockets of a process.
-fn listening(process: u32) -> usize {
-    let links = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
-    let links = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok()?.into_os_string().into_string().ok());
-    let inodes: HashSet<String> =
-        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
-    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/{process}/net/{name}")));
-    // Columns of proc_net_tcp(5): 3 is the state, where 0A is LISTEN; 9 is the inode.
-    let rows = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
-    let rows = rows.map(|row| row.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row[3] == "0A" && inodes.contains(row[9])).count()
-}
-
 #[test]
 fn nothing_listens_by_default_and_the_file_is_the_same() {
     let mut scene = both_clusters();
     scene.start_and_wait_for(&TWO_CLUSTERS);
     let before = scene.bytes();
-    assert_eq!(listening(scene.program().id()), 0);
+    assert_eq!(tcp_sockets(scene.program().id(), TcpState::Listen), 0);
     scene.stop();
     let mut scene = both_clusters();
     scene.serve();
     scene.wait_for_targets(&TWO_CLUSTERS);
-    assert_eq!(listening(scene.program().id()), 1);
+    assert_eq!(tcp_sockets(scene.program().id(), TcpState::Listen), 1);
     assert_eq!(scene.bytes(), before);
     scene.stop();
 }

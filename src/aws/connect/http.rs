@@ -23,6 +23,10 @@ use super::proxy::{Proxies, Way};
 
 const BUNDLE: &str = "AWS_CA_BUNDLE";
 
+/// The number of idle connections that are kept for each host. A burst opens many more, and each holds on to a buffer of the
+/// largest response that it received, which is 0.2 MB.
+const IDLE_CONNECTIONS: usize = 8;
+
 /// The first and the last line of a certificate in PEM format (RFC 7468).
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
@@ -102,6 +106,7 @@ fn client(trusted: TrustStore, proxy: ProxyConfig) -> SharedHttpClient {
     http::Builder::new().build_with_connector_fn(move |settings, components| {
         let ring = Provider::Rustls(CryptoMode::Ring);
         let mut connector = http::Connector::builder().tls_provider(ring).proxy_config(proxy.clone());
+        connector = connector.pool_max_idle_per_host(IDLE_CONNECTIONS);
         if let Ok(context) = TlsContext::builder().with_trust_store(trusted.clone()).build() {
             connector = connector.tls_context(context);
         }
