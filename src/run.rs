@@ -105,7 +105,10 @@ struct Watchers {
 
 impl Observer for Watchers {
     fn attempt(&self, attempt: &Attempt<'_>) {
-        self.status.progressed();
+        // A queue has a loop of its own, which says nothing of the refreshes.
+        if !attempt.operation.is_of_queue() {
+            self.status.progressed();
+        }
         self.telemetry.attempt(attempt);
     }
 
@@ -237,4 +240,24 @@ fn app(web: &WebConfig, config: &Config, watchers: &Watchers) -> Arc<web::App> {
             + aws::OPERATION_TIMEOUT,
         flags: web.flags.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::Operation;
+
+    /// Or else a queue that is polled would make a loop that stalls look healthy.
+    #[test]
+    fn calls_to_queues_are_no_progress_of_refreshes() {
+        let watchers = Watchers::default();
+        let scope = Scope { region: "eu-west-1".into(), account: None };
+        let progress_after = |operation| {
+            let before = watchers.status.get().last_progress;
+            watchers.attempt(&Attempt { scope: &scope, operation, code: "ok", throttled: false, took: Duration::ZERO });
+            watchers.status.get().last_progress > before
+        };
+        assert!(Operation::OF_REFRESHES.into_iter().all(progress_after));
+        assert!(!Operation::OF_QUEUES.into_iter().any(progress_after));
+    }
 }

@@ -88,7 +88,7 @@ impl<'a, Q: EventQueue> Receiving<'a, Q> {
 
     /// Receives for ever.
     pub(super) async fn run(mut self) {
-        self.telemetry.queue(self.queue.url(), None);
+        self.telemetry.queue_added(self.queue.url(), self.queue.scope());
         loop {
             let start = Instant::now();
             let useful = self.receive().await;
@@ -142,16 +142,20 @@ impl<'a, Q: EventQueue> Receiving<'a, Q> {
             );
         }
         let Some(state) = changed else { return };
-        self.telemetry.queue(self.queue.url(), Some(state));
+        self.telemetry.queue(self.queue.url(), state);
         if !self.health.is_receiving() {
             self.routes.failing(self.number);
         }
         let (queue, failure) = (self.queue.url(), result.err());
         let (code, error) = (failure.map(|failure| &*failure.code), failure.map(|failure| &*failure.message));
+        let allow = call.operation().iam_action();
         let call = if call == QueueCall::Receive { "receive" } else { "delete" };
         match state {
             QueueState::Up => tracing::info!(queue, "receiving events"),
-            QueueState::Denied => tracing::warn!(queue, code, error, "cannot {call} events: access denied"),
+            QueueState::Denied => {
+                let remedy = format!("allow {allow}");
+                tracing::warn!(queue, code, error, remedy, "cannot {call} events: access denied");
+            }
             QueueState::Gone => tracing::warn!(queue, code, error, "cannot {call} events: the queue does not exist"),
             QueueState::Unreachable => tracing::warn!(queue, code, error, "cannot {call} events: the call failed"),
         }

@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::events::{Message, QueueFailure, QueueState};
+use crate::inventory::Scope;
 
 /// A queue of messages, or failures, that come at these times. It waits for them for 20 seconds at a time.
 #[derive(Clone, Default)]
@@ -28,6 +30,11 @@ impl Scripted {
 impl EventQueue for Scripted {
     fn url(&self) -> &str {
         "https://sqs.eu-west-1.amazonaws.com/123456789012/tasks"
+    }
+
+    fn scope(&self) -> &Scope {
+        static SCOPE: LazyLock<Scope> = LazyLock::new(|| Scope { region: "eu-west-1".into(), account: None });
+        &SCOPE
     }
 
     async fn receive(&mut self) -> Received {
