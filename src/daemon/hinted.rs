@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::receiving::Notice;
 use crate::events::EventResult;
-use crate::inventory::{ClusterRef, ClusterTasks, Fetched, ListedTask, Snapshot, Source, TaskArn};
+use crate::inventory::{ClusterRef, ClusterTasks, Fetched, ListedTask, Scope, Snapshot, Source, TaskArn};
 use crate::refresh::{Refresh, Refresher};
 use crate::schedule::{Added, Batch, Events, Flow, Hint, Hints, Known};
 
@@ -63,16 +63,19 @@ impl Hinted {
     }
 
     /// Returns whether events say what changes in this scope. Neither a queue without a rule nor one of other accounts counts.
-    pub(super) fn flow(&self) -> Events {
-        self.flow.events(Instant::now().into_std())
+    pub(super) fn flow(&mut self, scope: &Scope) -> Events {
+        let now = Instant::now().into_std();
+        if self.flow.fell_silent(now) {
+            warn_of_silence(scope);
+        }
+        self.flow.events(now)
     }
 
     /// Records a refresh, with what was known before.
     pub(super) fn refreshed(&mut self, before: Option<&Snapshot>, refresh: &Refresh) {
         let unnoticed = before.is_some_and(|before| changed_unnoticed(before, &refresh.snapshot));
         if self.flow.refreshed(unnoticed, Instant::now().into_std()) {
-            let scope = &refresh.asked;
-            tracing::warn!(%scope, "tasks changed and no event told of it: check the EventBridge rule and its queue");
+            warn_of_silence(&refresh.asked);
         }
         // If clusters could not be listed, those of before are still scanned.
         if refresh.snapshot.unlisted.is_none() {
@@ -80,9 +83,16 @@ impl Hinted {
         }
     }
 
-    /// Returns when the next call is due.
+    /// Records that a look at pending tasks found changes, of which events should tell.
+    pub(super) fn changes_found(&mut self, scope: &Scope) {
+        if self.flow.refreshed(true, Instant::now().into_std()) {
+            warn_of_silence(scope);
+        }
+    }
+
+    /// Returns when the next call is due, or when events will be missing.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.hints.next_due().map(Instant::from_std)
+        [self.hints.next_due(), self.flow.silent_at()].into_iter().flatten().min().map(Instant::from_std)
     }
 
     /// Returns the tasks to describe now, if a call is due.
@@ -107,6 +117,10 @@ impl Hinted {
     pub(super) fn failed(&mut self, batch: &Batch) {
         self.hints.failed(batch, Instant::now().into_std());
     }
+}
+
+fn warn_of_silence(scope: &Scope) {
+    tracing::warn!(%scope, "tasks changed and no event told of it: check the EventBridge rule and its queue");
 }
 
 /// Returns what is known of the task of a hint.

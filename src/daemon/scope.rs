@@ -14,7 +14,7 @@ use super::turns::Turns;
 use crate::config::RefreshConfig;
 use crate::inventory::Source;
 use crate::refresh::{Cause, First, Refresh, Refresher};
-use crate::schedule::{Batch, Watch};
+use crate::schedule::{Batch, Pace, Watch};
 use crate::status::SharedStatus;
 use crate::telemetry::Telemetry;
 
@@ -106,13 +106,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
             let hinted = self.hinted.as_ref().and_then(Hinted::next_due);
             let due = [watched, hinted].into_iter().flatten().min().filter(|due| *due < end);
             tokio::select! {
-                notice = next(&mut self.hinted) => {
-                    self.take(notice);
-                    // If events no longer say what changes, the next refresh must come earlier.
-                    if self.follow_events() {
-                        end = end.min(self.pacing.next_refresh());
-                    }
-                }
+                notice = next(&mut self.hinted) => self.take(notice),
                 () = sleep_until(due.unwrap_or(end)) => {
                     if due.is_none() {
                         return;
@@ -120,6 +114,10 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
                     self.look_at_hinted().await;
                     self.look_at_pending().await;
                 }
+            }
+            // If events no longer say what changes, the next refresh must come earlier.
+            if self.follow_events() {
+                end = end.min(self.pacing.next_refresh());
             }
         }
     }
@@ -131,11 +129,17 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         }
     }
 
-    /// Adapts the interval to whether events say what changes. Returns whether that changes it.
+    /// Adapts the interval and the watch to whether events say what changes. Returns whether that changes the interval.
     fn follow_events(&mut self) -> bool {
-        let Some(hinted) = &self.hinted else { return false };
-        let Some(interval) = self.pacing.set_events(hinted.flow()) else { return false };
+        let Some(hinted) = &mut self.hinted else { return false };
         let scope = self.refresher.asked();
+        let events = hinted.flow(scope);
+        let changed = self.pacing.set_events(events);
+        if let Some(watch) = &mut self.watch {
+            watch.set_interval(self.pacing.interval());
+            watch.set_pace(Pace::with(events), Instant::now().into_std());
+        }
+        let Some(interval) = changed else { return false };
         tracing::info!(%scope, seconds = interval.as_secs(), "interval between refreshes changed");
         self.shared.telemetry.interval(scope, interval);
         true
@@ -163,6 +167,9 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let Batch { cluster, tasks } = batch;
         match self.refresher.look(cluster, tasks, cause).await {
             Ok(Some(refresh)) => {
+                if let (Cause::Watch, Some(hinted)) = (cause, &mut self.hinted) {
+                    hinted.changes_found(self.refresher.asked());
+                }
                 self.watch.iter_mut().for_each(|watch| update(watch, &refresh));
                 self.publish.refresh(refresh).await;
                 true

@@ -229,6 +229,37 @@ async fn interval_is_short_again_after_changes_of_which_no_event_told() {
     let start = time::Instant::now();
     let run = daemon(&fixture, &script).run_with(unlimited(Interval::Auto), vec![queue]);
     assert!(time::timeout(Duration::from_secs(645), run).await.is_err());
-    // The change is found at 320 s, and its event might still come until the next refresh.
-    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 10, 20, 320, 620, 630, 640]);
+    // The change is found at 320 s, and its event might still come within two minutes.
+    let starts = seconds_of(start, script.starts.borrow().iter());
+    assert_eq!(starts[..6], [0, 10, 20, 320, 450, 460]);
+    assert_eq!(starts.last(), Some(&640));
+}
+
+/// One task is pending all the time.
+#[tokio::test(start_paused = true)]
+async fn pending_tasks_are_watched_loosely_while_events_flow_and_closely_otherwise() {
+    let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(last_pending(&["a", "b"]))]));
+    let queue = Scripted::of([(15_000, Ok(vec![event("a", 1, "PENDING")])), (100_000, Err(unavailable()))]);
+    let looks: Vec<_> = run_with_queue(150, &fixture, &script, &queue).await.iter().map(|(at, _)| at / 1000).collect();
+    // The event comes between the looks at 14 and 16 s, and the queue fails after the one at 91 s.
+    let loose = [16, 21, 31, 51, 91];
+    let close: Vec<u128> = (2..=14).step_by(2).collect();
+    let close_again: Vec<u128> = (102..=120).step_by(2).collect();
+    assert_eq!(looks, [&close[..], &loose, &close_again].concat());
+}
+
+/// The rule is lost after the first event: a look finds a change of which no event tells.
+#[tokio::test(start_paused = true)]
+async fn new_tasks_are_watched_closely_after_changes_of_which_no_event_told() {
+    let steps = [running(&["a"]), running(&["a"]), last_pending(&["a", "b"]), last_pending(&["a", "b", "c"])];
+    let (fixture, script) = (Fixture::new(), Script::of(steps.map(Step::Learns)));
+    script.next_look.borrow_mut().push_back(Ok(in_version(2, last_pending(&["a", "b"]))));
+    let queue = Scripted::of([(1_000, Ok(vec![event("a", 1, "PENDING")]))]);
+    let start = time::Instant::now();
+    let run = daemon(&fixture, &script).run_with(unlimited(Interval::Auto), vec![queue]);
+    assert!(time::timeout(Duration::from_secs(459), run).await.is_err());
+    // Two minutes after the look at 315 s, events are missing.
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 10, 310, 440, 450]);
+    let looks = seconds_of(start, script.looks.borrow().iter().map(|(at, _)| at));
+    assert_eq!(looks, [315, 325, 345, 385, 442, 444, 446, 448, 452, 454, 456, 458]);
 }
