@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-use super::receiving::Notice;
+use super::receiving::{Notice, Notices};
 use crate::events::EventResult;
 use crate::inventory::{ClusterRef, ClusterTasks, Fetched, ListedTask, Scope, Snapshot, Source, TaskArn};
 use crate::refresh::{Refresh, Refresher};
@@ -13,23 +12,26 @@ use crate::schedule::{Added, Batch, Events, Flow, Hint, Hints, Known};
 
 /// The hints of one scope.
 pub(super) struct Hinted {
-    notices: Receiver<Notice>,
+    notices: Notices,
     hints: Hints,
     flow: Flow,
+    /// Whether hints were dropped since the last refresh.
+    dropped: bool,
 }
 
 impl Hinted {
-    pub(super) fn new(notices: Receiver<Notice>) -> Self {
-        Self { notices, hints: Hints::default(), flow: Flow::default() }
+    pub(super) fn new(notices: Notices) -> Self {
+        Self { notices, hints: Hints::default(), flow: Flow::default(), dropped: false }
     }
 
     /// Waits for the next notice.
     pub(super) async fn next(&mut self) -> Notice {
-        match self.notices.recv().await {
-            Some(notice) => notice,
-            // The routes live as long as the loops.
-            None => std::future::pending().await,
-        }
+        self.notices.next().await
+    }
+
+    /// Returns the next notice if one is waiting.
+    pub(super) fn try_next(&mut self) -> Option<Notice> {
+        self.notices.try_next()
     }
 
     /// Takes a notice. Returns what became of it if it is a hint.
@@ -38,6 +40,11 @@ impl Hinted {
             Notice::Hint { queue, hint } => Some(self.hint(queue, hint, refresher)),
             Notice::Failing(queue) => {
                 self.flow.failing(queue);
+                None
+            }
+            // It has been counted where it was dropped.
+            Notice::Dropped => {
+                self.dropped = true;
                 None
             }
         }
@@ -58,8 +65,21 @@ impl Hinted {
             Added::Accepted => EventResult::Accepted,
             Added::NothingNew => EventResult::NothingNew,
             Added::OtherCluster => EventResult::OtherCluster,
-            Added::TooMany => EventResult::Dropped,
+            Added::TooMany => {
+                self.dropped = true;
+                EventResult::Dropped
+            }
         }
+    }
+
+    /// Returns whether hints were dropped since the last refresh: only a refresh finds what they told of.
+    pub(super) fn has_dropped(&self) -> bool {
+        self.dropped
+    }
+
+    /// Records that a refresh starts, which finds what dropped hints told of.
+    pub(super) fn refresh_starts(&mut self) {
+        self.dropped = false;
     }
 
     /// Returns whether events say what changes in this scope. Neither a queue without a rule nor one of other accounts counts.

@@ -3,13 +3,12 @@
 
 use std::future::pending;
 
-use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::hinted::Hinted;
 use super::pacing::Pacing;
 use super::publishing::Publish;
-use super::receiving::Notice;
+use super::receiving::{Notice, Notices};
 use super::turns::Turns;
 use crate::config::RefreshConfig;
 use crate::inventory::Source;
@@ -46,7 +45,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         when: RefreshConfig,
         shared: &'a Shared<'a>,
         publish: Publish,
-        notices: Option<Receiver<Notice>>,
+        notices: Option<Notices>,
     ) -> Self {
         // A limited run publishes once a round.
         let watches = when.watch && when.limit.is_none();
@@ -74,6 +73,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         self.shared.status.refresh_started();
         self.shared.telemetry.refresh_started(self.refresher.asked());
         self.pacing.refresh_starts(self.refresher.calls());
+        self.hinted.iter_mut().for_each(Hinted::refresh_starts);
         let publish = &self.publish;
         let mut first = |refresh: Box<dyn FnOnce() -> Refresh + '_>| publish.some(refresh);
         // A limited run publishes once a round.
@@ -119,13 +119,21 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
             if self.follow_events() {
                 end = end.min(self.pacing.next_refresh());
             }
+            if self.hinted.as_ref().is_some_and(Hinted::has_dropped) {
+                end = end.min(self.pacing.early_refresh());
+            }
         }
     }
 
+    /// Takes a notice and all others that are waiting: in a flood, what follows once would take too long for each.
     fn take(&mut self, notice: Notice) {
         let Some(hinted) = &mut self.hinted else { return };
-        if let Some(result) = hinted.take(notice, &self.refresher) {
-            self.shared.telemetry.event(result);
+        let mut next = Some(notice);
+        while let Some(notice) = next {
+            if let Some(result) = hinted.take(notice, &self.refresher) {
+                self.shared.telemetry.event(result);
+            }
+            next = hinted.try_next();
         }
     }
 

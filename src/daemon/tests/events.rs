@@ -263,3 +263,50 @@ async fn new_tasks_are_watched_closely_after_changes_of_which_no_event_told() {
     let looks = seconds_of(start, script.looks.borrow().iter().map(|(at, _)| at));
     assert_eq!(looks, [315, 325, 345, 385, 442, 444, 446, 448, 452, 454, 456, 458]);
 }
+
+/// More tasks than hints are kept, and one that no hint is left for.
+fn flood() -> Vec<Message> {
+    (0..10_050).map(|n| event(&format!("task-{n:05}"), 3, "RUNNING")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_hints_lead_to_a_refresh_at_once() {
+    let steps = [running(&["a"]), running(&["a", "lost"])];
+    let (fixture, script) = (Fixture::new(), Script::of(steps.map(Step::Learns)));
+    let start = time::Instant::now();
+    run_with_queue(102, &fixture, &script, &Scripted::of([(100_000, Ok(flood()))])).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 100]);
+    assert_eq!(fixture.tasks().unwrap(), ["a", "lost"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_dropped_while_others_are_gathered_or_retried_lead_to_a_refresh_at_once() {
+    let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(running(&["a"]))]));
+    let mut messages = flood();
+    let second = messages.split_off(5_000);
+    let queue = Scripted::of([(100_000, Ok(messages)), (100_100, Ok(second))]);
+    let start = time::Instant::now();
+    run_with_queue(102, &fixture, &script, &queue).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 100]);
+}
+
+/// Nothing that happens during a refresh may be lost either: it may have listed the tasks before.
+#[tokio::test(start_paused = true)]
+async fn hints_dropped_during_a_refresh_lead_to_another_one() {
+    let slow = Step::Takes(Duration::from_secs(30), running(&["a"]));
+    let (fixture, script) = (Fixture::new(), Script::of([slow, Step::Learns(running(&["a", "lost"]))]));
+    let start = time::Instant::now();
+    run_with_queue(40, &fixture, &script, &Scripted::of([(10_000, Ok(flood()))])).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 30]);
+    assert_eq!(fixture.tasks().unwrap(), ["a", "lost"]);
+}
+
+/// Refreshes are as far apart as they would be without events.
+#[tokio::test(start_paused = true)]
+async fn flood_of_hints_does_not_refresh_without_pause() {
+    let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(running(&["a"]))]));
+    let flood = |second: u64| (second * 1000, Ok(flood()));
+    let start = time::Instant::now();
+    run_with_queue(119, &fixture, &script, &Scripted::of((100..103).map(flood))).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 100, 110]);
+}
