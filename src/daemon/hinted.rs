@@ -17,11 +17,13 @@ pub(super) struct Hinted {
     flow: Flow,
     /// Whether hints were dropped since the last refresh.
     dropped: bool,
+    /// Whether events were missing when that was last shown.
+    shown: Option<bool>,
 }
 
 impl Hinted {
     pub(super) fn new(notices: Notices) -> Self {
-        Self { notices, hints: Hints::default(), flow: Flow::default(), dropped: false }
+        Self { notices, hints: Hints::default(), flow: Flow::default(), dropped: false, shown: None }
     }
 
     /// Waits for the next notice.
@@ -89,6 +91,13 @@ impl Hinted {
             warn_of_silence(scope);
         }
         self.flow.events(now)
+    }
+
+    /// Returns whether events are missing, unless that is as the last time.
+    pub(super) fn missing_changed(&mut self) -> Option<bool> {
+        let missing = Some(self.flow.is_silent()).filter(|missing| self.shown != Some(*missing))?;
+        self.shown = Some(missing);
+        Some(missing)
     }
 
     /// Records a refresh, with what was known before.

@@ -142,6 +142,9 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let Some(hinted) = &mut self.hinted else { return false };
         let scope = self.refresher.asked();
         let events = hinted.flow(scope);
+        if let Some(missing) = hinted.missing_changed() {
+            self.shared.telemetry.events_missing(scope, missing);
+        }
         let changed = self.pacing.set_events(events);
         if let Some(watch) = &mut self.watch {
             watch.set_interval(self.pacing.interval());

@@ -52,6 +52,11 @@ impl Flow {
         changed
     }
 
+    /// Returns whether events are missing: changes were found of which none has told.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Records that a queue fails: no event of it counts any more.
     pub fn failing(&mut self, queue: usize) {
         self.last.take_if(|(last, _)| *last == queue);

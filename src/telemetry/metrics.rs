@@ -64,6 +64,7 @@ pub(super) struct Metrics {
     events: Family<ByEvent, Counter>,
     queue_up: Family<ByQueue, Gauge>,
     last_event: Family<ByQueue, Seconds>,
+    events_missing: Family<ByScope, Gauge>,
     last_refresh: Seconds,
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
@@ -116,6 +117,7 @@ impl Metrics {
                 "events_last_received_timestamp_seconds",
                 "When a queue last had messages, 0 before",
             ),
+            events_missing: register(r, "events_missing", "Whether tasks changed and no event told of it"),
             last_refresh: register(
                 r,
                 "last_refresh_timestamp_seconds",
@@ -216,6 +218,7 @@ impl Metrics {
             !(goes && self.requests.remove(code))
         });
         self.refresh_interval.remove(scope);
+        self.events_missing.remove(scope);
     }
 
     /// Removes the series of scopes that are gone.
@@ -297,6 +300,10 @@ impl Metrics {
 
     pub(super) fn queue(&self, url: &str, state: QueueState) {
         self.queue_up.get_or_create(&ByQueue { queue: url.to_owned() }).set(i64::from(state == QueueState::Up));
+    }
+
+    pub(super) fn events_missing(&self, scope: &Scope, missing: bool) {
+        self.events_missing.get_or_create(&ByScope::of(scope)).set(i64::from(missing));
     }
 
     fn count_failures(&self, refresh: &Refresh) {

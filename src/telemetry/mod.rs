@@ -85,6 +85,11 @@ impl Telemetry {
         self.metrics.queue(url, state);
     }
 
+    /// Records whether events are missing in a scope.
+    pub fn events_missing(&self, scope: &Scope, missing: bool) {
+        self.metrics.events_missing(scope, missing);
+    }
+
     /// Returns the metrics as text.
     pub fn metrics(&self, status: &Status, format: MetricsFormat) -> String {
         self.metrics.render(status, format)

@@ -67,6 +67,7 @@ pub(crate) fn metrics() -> String {
     telemetry.refresh_started(&refresh.asked);
     telemetry.interval(&refresh.asked, Duration::from_secs(60));
     telemetry.queue_added("https://sqs.eu-west-1.amazonaws.com/123456789012/ecs-discovery", &refresh.asked);
+    telemetry.events_missing(&refresh.asked, false);
     telemetry.published(&publication);
     status.published(Arc::new(publication));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::events::{Message, QueueFailure, QueueState};
 use crate::inventory::Scope;
+use crate::telemetry::MetricsFormat;
 
 /// A queue of messages, or failures, that come at these times. It waits for them for 20 seconds at a time.
 #[derive(Clone, Default)]
@@ -233,6 +234,35 @@ async fn interval_is_short_again_after_changes_of_which_no_event_told() {
     let starts = seconds_of(start, script.starts.borrow().iter());
     assert_eq!(starts[..6], [0, 10, 20, 320, 450, 460]);
     assert_eq!(starts.last(), Some(&640));
+}
+
+/// The metric follows the warning.
+#[tokio::test(start_paused = true)]
+async fn missing_events_are_a_metric() {
+    let steps = [running(&["a"]), running(&["a", "b"])].map(Step::Learns);
+    let (fixture, script) = (Fixture::new(), Script::of(steps));
+    let daemon = daemon(&fixture, &script);
+    let (telemetry, status) = (daemon.telemetry.clone(), daemon.status.clone());
+    let queue = Scripted::of([(400_000, Ok(vec![event("a", 9, "PENDING")]))]);
+    let missing = || {
+        const SERIES: &str = "ecs_discovery_events_missing{account_id=\"\",region=\"eu-west-1\"} ";
+        let text = telemetry.metrics(&status.get(), MetricsFormat::Classic);
+        text.lines().find_map(|line| line.strip_prefix(SERIES).map(str::to_owned))
+    };
+    let watched = async {
+        let mut seen = Vec::new();
+        // The change is found at 10 s.
+        for seconds in [1, 128, 2, 268, 2] {
+            time::sleep(Duration::from_secs(seconds)).await;
+            seen.push(missing());
+        }
+        seen
+    };
+    let seen = tokio::select! {
+        seen = watched => seen,
+        _ = daemon.run_with(unlimited(Interval::Auto), vec![queue]) => unreachable!(),
+    };
+    assert_eq!(seen, ["0", "0", "1", "1", "0"].map(|value| Some(value.to_owned())));
 }
 
 /// One task is pending all the time.
