@@ -75,7 +75,7 @@ impl Login {
 
     /// Waits until the first attempt to get the credentials has ended. A refresh reports if it failed.
     pub(in crate::aws) async fn wait(&self) {
-        let _ = self.background.at_start().await;
+        self.background.wait_for_first().await;
     }
 }
 
@@ -180,7 +180,7 @@ fn with_login(shared: &SdkConfig, login: &Login) -> SdkConfig {
 impl Clients {
     fn new(config: &SdkConfig, identity: &Identity, scope: &Scope) -> Self {
         let config = config.to_builder().region(Region::new(scope.region.to_string())).build();
-        // The quotas are process-wide by name.
+        // A quota of its own for each service; the names are only for the SDK's log.
         let partition = |service| retry::partition(format!("{service} {identity} {}", scope.region));
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(partition("ecs")).build();
         let ec2 = aws_sdk_ec2::config::Builder::from(&config).retry_partition(partition("ec2")).build();
