@@ -376,3 +376,6 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

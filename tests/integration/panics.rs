@@ -223,6 +223,28 @@ fn unhealthy_after_several_panics_without_a_finished_refresh() {
     scene.stop();
 }
 
+/// The account of the process's own credentials, which it asks for, is known only after the restart.
+#[test]
+fn series_of_a_scope_that_is_gone_after_a_restart_are_removed() {
+    let scene = Scene::of(fargate(1)).flag("-config.cluster=arn:aws:ecs:*:123456789012:cluster/prod");
+    let mut scene = scene.flag("-config.role-arn=self,arn:aws:iam::222222222222:role/reader").with_stand_in(STAND_IN);
+    scene.aws.add_fault(Fault::always("sts:GetCallerIdentity", FaultKind::Denied));
+    let server = scene.serve();
+    scene.wait_for_targets(&[ONE]);
+    let series = |account: &str| {
+        let labels = format!("{{account_id=\"{account}\",region=\"us-east-1\"");
+        let metrics = server.metrics();
+        metrics.0.lines().filter(|line| line.contains(&labels)).count()
+    };
+    wait_until("there are series without an account", || series("") > 0);
+    fs::write(trigger(&scene), "").unwrap();
+    wait_until("a refresh panicked", || panics(server) >= Some(1.0));
+    scene.aws.clear_faults();
+    fs::remove_file(trigger(&scene)).unwrap();
+    wait_until("there are series with the account only", || series("") == 0 && series("123456789012") > 0);
+    scene.stop();
+}
+
 #[test]
 fn limited_run_ends_with_an_error() {
     if let Some(flags) = stand_in_flags() {

@@ -81,6 +81,7 @@ mod tests {
     use aws_sdk_ecs::config::http::HttpResponse;
     use aws_sdk_ecs::error::ErrorMetadata;
     use aws_sdk_ecs::operation::list_tasks::ListTasksError;
+    use futures_util::future::join_all;
     use futures_util::{StreamExt, stream};
     use tokio::time::{Instant, sleep};
 
@@ -166,6 +167,26 @@ mod tests {
             Ok(())
         };
         assert!(list(60, slow).await.0.iter().all(Option::is_none));
+    }
+
+    /// As in AWS, where each account and region has its own.
+    #[tokio::test(start_paused = true)]
+    async fn scopes_share_neither_rate_limits_nor_circuit_breakers() {
+        let (busy, other) = (caller(), caller());
+        let succeed = async |caller: &Caller| {
+            let start = Instant::now();
+            let called = caller.call(Operation::ListTasks, None, |_| async { Response::Ok(()) }).await;
+            (called.is_ok(), start.elapsed())
+        };
+        let (of_busy, of_other) =
+            tokio::join!(join_all((0..200).map(|_| succeed(&busy))), join_all((0..20).map(|_| succeed(&other))));
+        assert!(of_busy.iter().any(|(_, waited)| *waited >= Duration::from_secs(5)), "the burst is used up");
+        assert!(of_other.iter().all(|called| *called == (true, Duration::ZERO)), "{of_other:?}");
+        for _ in 0..8 {
+            let failed = busy.call(Operation::ListTasks, None, |_| hang(0, &busy)).await;
+            assert_eq!(failed.unwrap_err().code, "Timeout");
+        }
+        assert!(!succeed(&busy).await.0 && succeed(&other).await.0);
     }
 
     #[tokio::test(start_paused = true)]

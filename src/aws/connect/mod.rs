@@ -187,3 +187,6 @@ impl Clients {
         Self { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) }
     }
 }
+
+#[cfg(test)]
+mod tests;
