@@ -81,6 +81,8 @@ pub struct Queue {
     pub url: String,
     /// Its region; `None` for that of the process.
     pub region: Option<Shared>,
+    /// Its account, if the URL names one.
+    pub account: Option<Shared>,
     /// Where to send calls for it; `None` for the usual place of the region.
     pub endpoint: Option<String>,
 }

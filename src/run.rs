@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use crate::aws::{self, Aws, Sqs, StartError};
 use crate::config::{Config, WebConfig};
 use crate::daemon::{Daemon, LastRefreshFailed};
+use crate::events::EventQueue;
 use crate::explain::{Explanation, explain};
 use crate::file_sd::TargetGroup;
 use crate::inventory::{Attempt, Cached, Observer, Scope, Source};
@@ -59,11 +60,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     run_with(config, shutdown, connect).await
 }
 
-/// Does the same with another source of snapshots. After a panic, `connect` is called again.
-pub async fn run_with<S: Source>(
+/// Does the same with other sources of snapshots and other queues. After a panic, `connect` is called again.
+pub async fn run_with<S: Source, Q: EventQueue>(
     config: Config,
     shutdown: impl Future<Output = ()>,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Sqs>), StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Q>), StartError>,
 ) -> Result<(), Error> {
     tokio::select! {
         biased;
@@ -105,7 +106,10 @@ struct Watchers {
 
 impl Observer for Watchers {
     fn attempt(&self, attempt: &Attempt<'_>) {
-        self.status.progressed();
+        // A queue has a loop of its own, which says nothing of the refreshes.
+        if !attempt.operation.is_of_queue() {
+            self.status.progressed();
+        }
         self.telemetry.attempt(attempt);
     }
 
@@ -114,9 +118,9 @@ impl Observer for Watchers {
     }
 }
 
-async fn discover<S: Source>(
+async fn discover<S: Source, Q: EventQueue>(
     config: Config,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Sqs>), StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Q>), StartError>,
 ) -> Result<(), Error> {
     let watchers = Watchers::default();
     let refreshes = supervise(&config, &watchers, connect);
@@ -131,10 +135,10 @@ async fn discover<S: Source>(
 /// Runs the loop, and after a panic starts it again with state built anew: the panic may have left the old state
 /// inconsistent. Targets are restored from the output, other state from the cache file. Meanwhile the web endpoints
 /// go on responding. A limited run ends instead.
-async fn supervise<S: Source>(
+async fn supervise<S: Source, Q: EventQueue>(
     config: &Config,
     watchers: &Watchers,
-    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Sqs>), StartError>,
+    connect: impl AsyncFn(&Config, Arc<dyn Observer>) -> Result<(Vec<S>, Vec<Q>), StartError>,
 ) -> Result<(), Error> {
     let mut panicked = false;
     let interval = config.refresh.interval.longest().min(LONGEST_RETRY);
@@ -237,4 +241,66 @@ fn app(web: &WebConfig, config: &Config, watchers: &Watchers) -> Arc<web::App> {
             + aws::OPERATION_TIMEOUT,
         flags: web.flags.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::cli::{self, Parsed};
+    use crate::events::{Message, QueueFailure};
+    use crate::inventory::Operation;
+    use crate::refresh::fixtures::{Script, Step, running};
+
+    /// A queue whose calls never end.
+    struct Hanging(Scope);
+
+    impl EventQueue for Hanging {
+        fn url(&self) -> &str {
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/tasks"
+        }
+
+        fn scope(&self) -> &Scope {
+            &self.0
+        }
+
+        async fn receive(&mut self) -> Result<Vec<Message>, QueueFailure> {
+            pending().await
+        }
+
+        async fn delete(&mut self, _: Vec<String>) -> Result<(), QueueFailure> {
+            pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_does_not_wait_for_a_queue() {
+        let directory = tempfile::tempdir().unwrap();
+        let flag = format!("-config.write-to={}", directory.path().join("ecs.yml").display());
+        let Ok(Parsed::Run(config)) = cli::parse([flag.into()], |_| None) else { panic!("valid flags") };
+        let connect = async |_: &Config, _| {
+            let scope = Scope { region: "eu-west-1".into(), account: None };
+            Ok((vec![Script::of([Step::Learns(running(&["a"]))])], vec![Hanging(scope)]))
+        };
+        let (start, after) = (Instant::now(), Duration::from_secs(90));
+        assert!(run_with(*config, sleep(after), connect).await.is_ok());
+        assert_eq!(start.elapsed(), after);
+    }
+
+    /// Or else a queue that is polled would make a loop that stalls look healthy.
+    #[test]
+    fn calls_to_queues_are_no_progress_of_refreshes() {
+        let watchers = Watchers::default();
+        let scope = Scope { region: "eu-west-1".into(), account: None };
+        let progress_after = |operation| {
+            let before = watchers.status.get().last_progress;
+            watchers.attempt(&Attempt { scope: &scope, operation, code: "ok", throttled: false, took: Duration::ZERO });
+            watchers.status.get().last_progress > before
+        };
+        assert!(Operation::OF_REFRESHES.into_iter().all(progress_after));
+        assert!(!Operation::OF_QUEUES.into_iter().any(progress_after));
+    }
 }

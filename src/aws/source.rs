@@ -16,11 +16,11 @@ use self::progress::Progress;
 use self::scan_all::{Scanned, scan_all};
 pub use self::those::OfTask;
 use self::those::{known_tasks, those, wanted_definition};
-use super::api::Caller;
 use super::api::ec2::Ec2;
 use super::api::ecs::Ecs;
 use super::api::errors::SKIPPED;
 use super::api::sqs::Sqs;
+use super::api::{Caller, Reporter};
 use super::connect::{self, Connected, Login, StartError};
 use super::state::cache_file::{Contents, LearnedWith};
 use super::state::clocks::Clocks;
@@ -78,7 +78,7 @@ impl Aws {
         has_target: OfTask,
         observer: Arc<dyn Observer>,
     ) -> Result<(Vec<Self>, Vec<Sqs>), StartError> {
-        let (connected, queues) = connect::connect(config).await?;
+        let (connected, queues) = connect::connect(config, &observer).await?;
         let (mut files, restored) = match config.cache.clone() {
             Some(path) => SharedFile::open(path, LearnedWith::from(config), connected.len()).await,
             None => (Vec::new(), Contents::default()),
@@ -108,7 +108,7 @@ impl Aws {
     ) -> Self {
         let Connected { scope, clusters, clients, login } = connected;
         let scope = Arc::new(scope);
-        let caller = Caller::new(scope.clone(), observer.clone());
+        let caller = Caller::new(Reporter::new(scope.clone(), observer.clone()));
         let ecs = Ecs::new(clients.ecs, caller.clone(), config);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.meta_labels);
         let Contents { learned_with, task_definitions, container_instances } = restored;

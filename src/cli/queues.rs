@@ -38,15 +38,22 @@ fn form(given: &str) -> String {
 fn queue(url: &str) -> Option<Queue> {
     let uri = url.parse::<Uri>().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
-    let has_name = uri.path().split('/').filter(|part| !part.is_empty()).count() >= 2;
+    let mut path = uri.path().split('/').filter(|part| !part.is_empty());
+    let (account, name) = (path.next(), path.next());
     let is_url =
-        matches!(scheme, "http" | "https") && has_name && uri.query().is_none() && !authority.host().is_empty();
+        matches!(scheme, "http" | "https") && name.is_some() && uri.query().is_none() && !authority.host().is_empty();
     let has_user = authority.as_str().contains('@');
     (is_url && !has_user).then(|| {
         let (region, standard) = region(authority.host());
         let endpoint = (!standard).then(|| format!("{scheme}://{authority}"));
-        Queue { url: url.to_owned(), region: region.map(Into::into), endpoint }
+        let account = account.filter(|account| is_account(account)).map(Into::into);
+        Queue { url: url.to_owned(), region: region.map(Into::into), account, endpoint }
     })
+}
+
+/// Returns whether this is the ID of an account. The paths of stand-ins for AWS may start with something else.
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns the region in the name of a host, and whether the host is the region's usual one. The others are FIPS and
@@ -104,8 +111,18 @@ mod tests {
         ] {
             let url = format!("{origin}/123456789012/tasks");
             let endpoint = (!standard).then(|| origin.to_owned());
-            let expected = Queue { url: url.clone(), region: region.map(Into::into), endpoint };
+            let (region, account) = (region.map(Into::into), Some("123456789012".into()));
+            let expected = Queue { url: url.clone(), region, account, endpoint };
             assert_eq!(queues(&url), Ok(vec![expected]), "{origin}");
+        }
+    }
+
+    #[test]
+    fn account_is_that_of_the_url_if_it_has_one() {
+        for (path, account) in [("123456789012/tasks", Some("123456789012")), ("queue/tasks", None), ("1/tasks", None)]
+        {
+            let queue = queue(&format!("http://localhost:4566/{path}"));
+            assert_eq!(queue.unwrap().account.as_deref(), account, "{path}");
         }
     }
 

@@ -2,34 +2,38 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-use super::receiving::Notice;
+use super::receiving::{Notice, Notices};
 use crate::events::EventResult;
-use crate::inventory::{ClusterRef, ClusterTasks, Fetched, ListedTask, Snapshot, Source, TaskArn};
+use crate::inventory::{ClusterRef, ClusterTasks, Fetched, ListedTask, Scope, Snapshot, Source, TaskArn};
 use crate::refresh::{Refresh, Refresher};
 use crate::schedule::{Added, Batch, Events, Flow, Hint, Hints, Known};
 
 /// The hints of one scope.
 pub(super) struct Hinted {
-    notices: Receiver<Notice>,
+    notices: Notices,
     hints: Hints,
     flow: Flow,
+    /// Whether hints were dropped since the last refresh.
+    dropped: bool,
+    /// Whether events were missing when that was last shown.
+    shown: Option<bool>,
 }
 
 impl Hinted {
-    pub(super) fn new(notices: Receiver<Notice>) -> Self {
-        Self { notices, hints: Hints::default(), flow: Flow::default() }
+    pub(super) fn new(notices: Notices) -> Self {
+        Self { notices, hints: Hints::default(), flow: Flow::default(), dropped: false, shown: None }
     }
 
     /// Waits for the next notice.
     pub(super) async fn next(&mut self) -> Notice {
-        match self.notices.recv().await {
-            Some(notice) => notice,
-            // The routes live as long as the loops.
-            None => std::future::pending().await,
-        }
+        self.notices.next().await
+    }
+
+    /// Returns the next notice if one is waiting.
+    pub(super) fn try_next(&mut self) -> Option<Notice> {
+        self.notices.try_next()
     }
 
     /// Takes a notice. Returns what became of it if it is a hint.
@@ -38,6 +42,11 @@ impl Hinted {
             Notice::Hint { queue, hint } => Some(self.hint(queue, hint, refresher)),
             Notice::Failing(queue) => {
                 self.flow.failing(queue);
+                None
+            }
+            // It has been counted where it was dropped.
+            Notice::Dropped => {
+                self.dropped = true;
                 None
             }
         }
@@ -58,21 +67,44 @@ impl Hinted {
             Added::Accepted => EventResult::Accepted,
             Added::NothingNew => EventResult::NothingNew,
             Added::OtherCluster => EventResult::OtherCluster,
-            Added::TooMany => EventResult::Dropped,
+            Added::TooMany => {
+                self.dropped = true;
+                EventResult::Dropped
+            }
         }
     }
 
+    /// Returns whether hints were dropped since the last refresh: only a refresh finds what they told of.
+    pub(super) fn has_dropped(&self) -> bool {
+        self.dropped
+    }
+
+    /// Records that a refresh starts, which finds what dropped hints told of.
+    pub(super) fn refresh_starts(&mut self) {
+        self.dropped = false;
+    }
+
     /// Returns whether events say what changes in this scope. Neither a queue without a rule nor one of other accounts counts.
-    pub(super) fn flow(&self) -> Events {
-        self.flow.events(Instant::now().into_std())
+    pub(super) fn flow(&mut self, scope: &Scope) -> Events {
+        let now = Instant::now().into_std();
+        if self.flow.fell_silent(now) {
+            warn_of_silence(scope);
+        }
+        self.flow.events(now)
+    }
+
+    /// Returns whether events are missing, unless that is as the last time.
+    pub(super) fn missing_changed(&mut self) -> Option<bool> {
+        let missing = Some(self.flow.is_silent()).filter(|missing| self.shown != Some(*missing))?;
+        self.shown = Some(missing);
+        Some(missing)
     }
 
     /// Records a refresh, with what was known before.
     pub(super) fn refreshed(&mut self, before: Option<&Snapshot>, refresh: &Refresh) {
         let unnoticed = before.is_some_and(|before| changed_unnoticed(before, &refresh.snapshot));
         if self.flow.refreshed(unnoticed, Instant::now().into_std()) {
-            let scope = &refresh.asked;
-            tracing::warn!(%scope, "tasks changed and no event told of it: check the EventBridge rule and its queue");
+            warn_of_silence(&refresh.asked);
         }
         // If clusters could not be listed, those of before are still scanned.
         if refresh.snapshot.unlisted.is_none() {
@@ -80,9 +112,16 @@ impl Hinted {
         }
     }
 
-    /// Returns when the next call is due.
+    /// Records that a look at pending tasks found changes, of which events should tell.
+    pub(super) fn changes_found(&mut self, scope: &Scope) {
+        if self.flow.refreshed(true, Instant::now().into_std()) {
+            warn_of_silence(scope);
+        }
+    }
+
+    /// Returns when the next call is due, or when events will be missing.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.hints.next_due().map(Instant::from_std)
+        [self.hints.next_due(), self.flow.silent_at()].into_iter().flatten().min().map(Instant::from_std)
     }
 
     /// Returns the tasks to describe now, if a call is due.
@@ -107,6 +146,10 @@ impl Hinted {
     pub(super) fn failed(&mut self, batch: &Batch) {
         self.hints.failed(batch, Instant::now().into_std());
     }
+}
+
+fn warn_of_silence(scope: &Scope) {
+    tracing::warn!(%scope, "tasks changed and no event told of it: check the EventBridge rule and its queue");
 }
 
 /// Returns what is known of the task of a hint.

@@ -15,7 +15,7 @@ const DESCRIBES_ONE_IN: usize = 10;
 /// Says when the next refresh starts.
 pub(super) struct Pacing {
     configured: Interval,
-    /// Follows the fleet, once there is one to follow.
+    /// Follows the fleet, once there is one to follow, also where an interval is configured.
     auto: Option<AutoInterval>,
     /// Whether events say what changes.
     events: Events,
@@ -61,7 +61,7 @@ impl Pacing {
         let counts: Vec<_> = counts.collect();
         self.ended = calls;
         // What a failed refresh took says little.
-        if self.configured != Interval::Auto || (self.auto.is_some() && refresh.calls_failed()) {
+        if self.auto.is_some() && refresh.calls_failed() {
             return None;
         }
         let before = self.auto.as_ref().map(|auto| auto.interval(self.events));
@@ -69,7 +69,7 @@ impl Pacing {
             Some(auto) => auto.refreshed(&counts, self.since),
             None => self.auto = Some(AutoInterval::new(&fleet(refresh))),
         }
-        Some(self.interval()).filter(|interval| Some(*interval) != before)
+        Some(self.interval()).filter(|interval| self.configured == Interval::Auto && Some(*interval) != before)
     }
 
     /// Sets whether events say what changes. Returns the interval if that changes it.
@@ -97,6 +97,13 @@ impl Pacing {
         };
         let now = Instant::now();
         now + until_next_tick(now - first, self.interval())
+    }
+
+    /// Returns when the next refresh starts if it cannot wait, because it has to find what events told of that were dropped.
+    /// It makes no more calls than refreshes without events at the automatic interval do.
+    pub(super) fn early_refresh(&self) -> Instant {
+        let apart = self.auto.as_ref().map_or(Interval::LONGEST_AUTO, |auto| auto.interval(Events::Absent));
+        Instant::now().max(self.started + apart)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Receives events, and routes them to the scopes.
 
+use std::future::pending;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep};
@@ -32,41 +35,82 @@ pub(super) enum Notice {
     },
     /// The queue at this position fails.
     Failing(usize),
+    /// Hints were dropped, because too many were waiting.
+    Dropped,
+}
+
+/// Where the notices of a scope come out.
+pub(super) struct Notices {
+    receive: Receiver<Notice>,
+    /// Apart from the others, because it has to arrive when no more of them fit.
+    dropped: Arc<Notify>,
+}
+
+impl Notices {
+    /// Waits for the next notice.
+    pub(super) async fn next(&mut self) -> Notice {
+        tokio::select! {
+            notice = self.receive.recv() => match notice {
+                Some(notice) => notice,
+                // The routes live as long as the loops.
+                None => pending().await,
+            },
+            () = self.dropped.notified() => Notice::Dropped,
+        }
+    }
+
+    /// Returns the next notice if one is waiting.
+    pub(super) fn try_next(&mut self) -> Option<Notice> {
+        self.receive.try_recv().ok()
+    }
+}
+
+/// The way to a scope.
+struct Route {
+    scope: Scope,
+    send: Sender<Notice>,
+    dropped: Arc<Notify>,
+}
+
+impl Route {
+    fn hint(&self, queue: usize, hint: Hint) -> Result<(), TrySendError<Notice>> {
+        let notice = Notice::Hint { queue, hint };
+        if self.send.capacity() <= RESERVED { Err(TrySendError::Full(notice)) } else { self.send.try_send(notice) }
+    }
 }
 
 /// The ways to the scopes.
 #[derive(Default)]
-pub(super) struct Routes(Vec<(Scope, Sender<Notice>)>);
+pub(super) struct Routes(Vec<Route>);
 
 impl Routes {
     /// Adds a scope, and returns where its notices come out.
-    pub(super) fn add(&mut self, scope: &Scope) -> Receiver<Notice> {
-        let (send, receive) = channel(MOST_WAITING);
-        self.0.push((scope.clone(), send));
-        receive
+    pub(super) fn add(&mut self, scope: &Scope) -> Notices {
+        let ((send, receive), dropped) = (channel(MOST_WAITING), Arc::new(Notify::new()));
+        self.0.push(Route { scope: scope.clone(), send, dropped: dropped.clone() });
+        Notices { receive, dropped }
     }
 
     /// Passes on a hint. Returns what becomes of it if the scope does not decide that.
     fn hint(&self, queue: usize, hint: Hint) -> Option<EventResult> {
         let arn = hint.cluster.as_str();
         // A scope of which only the credentials are known may be of any account, but not of one that another scope has.
-        let of_scope = [true, false]
-            .into_iter()
-            .find_map(|known| self.0.iter().find(|(scope, _)| scope.account.is_some() == known && scope.contains(arn)));
-        let Some((_, send)) = of_scope else { return Some(EventResult::OtherCluster) };
-        if send.capacity() <= RESERVED {
-            return Some(EventResult::Dropped);
+        let covers = |known| {
+            let covers = |route: &&Route| route.scope.account.is_some() == known && route.scope.contains(arn);
+            self.0.iter().find(covers)
+        };
+        let Some(route) = [true, false].into_iter().find_map(covers) else { return Some(EventResult::OtherCluster) };
+        if route.hint(queue, hint).is_ok() {
+            return None;
         }
-        match send.try_send(Notice::Hint { queue, hint }) {
-            Ok(()) => None,
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Some(EventResult::Dropped),
-        }
+        route.dropped.notify_one();
+        Some(EventResult::Dropped)
     }
 
     fn failing(&self, queue: usize) {
-        for (_, send) in &self.0 {
+        for route in &self.0 {
             // A scope that has so much to do refreshes soon.
-            let _ = send.try_send(Notice::Failing(queue));
+            let _ = route.send.try_send(Notice::Failing(queue));
         }
     }
 }
@@ -88,7 +132,7 @@ impl<'a, Q: EventQueue> Receiving<'a, Q> {
 
     /// Receives for ever.
     pub(super) async fn run(mut self) {
-        self.telemetry.queue(self.queue.url(), None);
+        self.telemetry.queue_added(self.queue.url(), self.queue.scope());
         loop {
             let start = Instant::now();
             let useful = self.receive().await;
@@ -142,16 +186,20 @@ impl<'a, Q: EventQueue> Receiving<'a, Q> {
             );
         }
         let Some(state) = changed else { return };
-        self.telemetry.queue(self.queue.url(), Some(state));
+        self.telemetry.queue(self.queue.url(), state);
         if !self.health.is_receiving() {
             self.routes.failing(self.number);
         }
         let (queue, failure) = (self.queue.url(), result.err());
         let (code, error) = (failure.map(|failure| &*failure.code), failure.map(|failure| &*failure.message));
+        let allow = call.operation().iam_action();
         let call = if call == QueueCall::Receive { "receive" } else { "delete" };
         match state {
             QueueState::Up => tracing::info!(queue, "receiving events"),
-            QueueState::Denied => tracing::warn!(queue, code, error, "cannot {call} events: access denied"),
+            QueueState::Denied => {
+                let remedy = format!("allow {allow}");
+                tracing::warn!(queue, code, error, remedy, "cannot {call} events: access denied");
+            }
             QueueState::Gone => tracing::warn!(queue, code, error, "cannot {call} events: the queue does not exist"),
             QueueState::Unreachable => tracing::warn!(queue, code, error, "cannot {call} events: the call failed"),
         }

@@ -3,18 +3,17 @@
 
 use std::future::pending;
 
-use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::hinted::Hinted;
 use super::pacing::Pacing;
 use super::publishing::Publish;
-use super::receiving::Notice;
+use super::receiving::{Notice, Notices};
 use super::turns::Turns;
 use crate::config::RefreshConfig;
 use crate::inventory::Source;
 use crate::refresh::{Cause, First, Refresh, Refresher};
-use crate::schedule::{Batch, Watch};
+use crate::schedule::{Batch, Pace, Watch};
 use crate::status::SharedStatus;
 use crate::telemetry::Telemetry;
 
@@ -46,7 +45,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         when: RefreshConfig,
         shared: &'a Shared<'a>,
         publish: Publish,
-        notices: Option<Receiver<Notice>>,
+        notices: Option<Notices>,
     ) -> Self {
         // A limited run publishes once a round.
         let watches = when.watch && when.limit.is_none();
@@ -74,6 +73,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         self.shared.status.refresh_started();
         self.shared.telemetry.refresh_started(self.refresher.asked());
         self.pacing.refresh_starts(self.refresher.calls());
+        self.hinted.iter_mut().for_each(Hinted::refresh_starts);
         let publish = &self.publish;
         let mut first = |refresh: Box<dyn FnOnce() -> Refresh + '_>| publish.some(refresh);
         // A limited run publishes once a round.
@@ -106,13 +106,7 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
             let hinted = self.hinted.as_ref().and_then(Hinted::next_due);
             let due = [watched, hinted].into_iter().flatten().min().filter(|due| *due < end);
             tokio::select! {
-                notice = next(&mut self.hinted) => {
-                    self.take(notice);
-                    // If events no longer say what changes, the next refresh must come earlier.
-                    if self.follow_events() {
-                        end = end.min(self.pacing.next_refresh());
-                    }
-                }
+                notice = next(&mut self.hinted) => self.take(notice),
                 () = sleep_until(due.unwrap_or(end)) => {
                     if due.is_none() {
                         return;
@@ -121,21 +115,42 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
                     self.look_at_pending().await;
                 }
             }
+            // If events no longer say what changes, the next refresh must come earlier.
+            if self.follow_events() {
+                end = end.min(self.pacing.next_refresh());
+            }
+            if self.hinted.as_ref().is_some_and(Hinted::has_dropped) {
+                end = end.min(self.pacing.early_refresh());
+            }
         }
     }
 
+    /// Takes a notice and all others that are waiting: in a flood, what follows once would take too long for each.
     fn take(&mut self, notice: Notice) {
         let Some(hinted) = &mut self.hinted else { return };
-        if let Some(result) = hinted.take(notice, &self.refresher) {
-            self.shared.telemetry.event(result);
+        let mut next = Some(notice);
+        while let Some(notice) = next {
+            if let Some(result) = hinted.take(notice, &self.refresher) {
+                self.shared.telemetry.event(result);
+            }
+            next = hinted.try_next();
         }
     }
 
-    /// Adapts the interval to whether events say what changes. Returns whether that changes it.
+    /// Adapts the interval and the watch to whether events say what changes. Returns whether that changes the interval.
     fn follow_events(&mut self) -> bool {
-        let Some(hinted) = &self.hinted else { return false };
-        let Some(interval) = self.pacing.set_events(hinted.flow()) else { return false };
+        let Some(hinted) = &mut self.hinted else { return false };
         let scope = self.refresher.asked();
+        let events = hinted.flow(scope);
+        if let Some(missing) = hinted.missing_changed() {
+            self.shared.telemetry.events_missing(scope, missing);
+        }
+        let changed = self.pacing.set_events(events);
+        if let Some(watch) = &mut self.watch {
+            watch.set_interval(self.pacing.interval());
+            watch.set_pace(Pace::with(events), Instant::now().into_std());
+        }
+        let Some(interval) = changed else { return false };
         tracing::info!(%scope, seconds = interval.as_secs(), "interval between refreshes changed");
         self.shared.telemetry.interval(scope, interval);
         true
@@ -163,6 +178,9 @@ impl<'a, S: Source> ScopeLoop<'a, S> {
         let Batch { cluster, tasks } = batch;
         match self.refresher.look(cluster, tasks, cause).await {
             Ok(Some(refresh)) => {
+                if let (Cause::Watch, Some(hinted)) = (cause, &mut self.hinted) {
+                    hinted.changes_found(self.refresher.asked());
+                }
                 self.watch.iter_mut().for_each(|watch| update(watch, &refresh));
                 self.publish.refresh(refresh).await;
                 true

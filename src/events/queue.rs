@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 
+use crate::inventory::{Operation, Scope};
+
 /// A message of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -17,6 +19,9 @@ pub trait EventQueue {
     /// Returns the queue's URL.
     fn url(&self) -> &str;
 
+    /// Returns the account and the region of the queue, as far as they are known.
+    fn scope(&self) -> &Scope;
+
     /// Waits for messages, for a limited time. Returns none if there were none.
     fn receive(&mut self) -> impl Future<Output = Result<Vec<Message>, QueueFailure>>;
 
@@ -27,6 +32,10 @@ pub trait EventQueue {
 /// No queue.
 impl EventQueue for Infallible {
     fn url(&self) -> &str {
+        match *self {}
+    }
+
+    fn scope(&self) -> &Scope {
         match *self {}
     }
 
@@ -48,14 +57,11 @@ pub enum QueueCall {
 }
 
 impl QueueCall {
-    /// Every call.
-    pub const ALL: [Self; 2] = [Self::Receive, Self::Delete];
-
-    /// Returns the IAM action that allows the call.
-    pub fn iam_action(self) -> &'static str {
+    /// Returns the operation that makes the call.
+    pub fn operation(self) -> Operation {
         match self {
-            Self::Receive => "sqs:ReceiveMessage",
-            Self::Delete => "sqs:DeleteMessage",
+            Self::Receive => Operation::ReceiveMessage,
+            Self::Delete => Operation::DeleteMessageBatch,
         }
     }
 }

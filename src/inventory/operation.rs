@@ -16,11 +16,13 @@ pub enum Operation {
     DescribeServices,
     DescribeClusters,
     DescribeNetworkInterfaces,
+    ReceiveMessage,
+    DeleteMessageBatch,
 }
 
 impl Operation {
-    /// Every operation, in the order in which a refresh calls them.
-    pub const ALL: [Self; 10] = [
+    /// The operations of a refresh, in the order in which it calls them.
+    pub const OF_REFRESHES: [Self; 10] = [
         Self::AssumeRole,
         Self::ListClusters,
         Self::ListTasks,
@@ -33,11 +35,20 @@ impl Operation {
         Self::DescribeNetworkInterfaces,
     ];
 
-    /// Returns the service's name in IAM actions and endpoints: `ecs`, `ec2` or `sts`.
+    /// The operations of a queue of events.
+    pub const OF_QUEUES: [Self; 2] = [Self::ReceiveMessage, Self::DeleteMessageBatch];
+
+    /// Returns whether the operation is one of a queue, and not of a refresh.
+    pub fn is_of_queue(self) -> bool {
+        Self::OF_QUEUES.contains(&self)
+    }
+
+    /// Returns the service's name in IAM actions and endpoints: `ecs`, `ec2`, `sts` or `sqs`.
     pub fn service(self) -> &'static str {
         match self {
             Self::AssumeRole => "sts",
             Self::DescribeInstances | Self::DescribeNetworkInterfaces => "ec2",
+            Self::ReceiveMessage | Self::DeleteMessageBatch => "sqs",
             _ => "ecs",
         }
     }
@@ -55,6 +66,8 @@ impl Operation {
             Self::DescribeServices => "DescribeServices",
             Self::DescribeClusters => "DescribeClusters",
             Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
+            Self::ReceiveMessage => "ReceiveMessage",
+            Self::DeleteMessageBatch => "DeleteMessageBatch",
         }
     }
 
@@ -71,17 +84,24 @@ impl Operation {
             Self::DescribeServices => "describe_services",
             Self::DescribeClusters => "describe_clusters",
             Self::DescribeNetworkInterfaces => "describe_network_interfaces",
+            Self::ReceiveMessage => "receive_message",
+            Self::DeleteMessageBatch => "delete_message_batch",
         }
     }
 
-    /// Returns whether targets depend on the operation, and not only labels for relabelling.
+    /// Returns whether targets depend on the operation, and not only labels for relabelling, or how soon they are known.
     pub fn makes_targets(self) -> bool {
-        !matches!(self, Self::DescribeServices | Self::DescribeClusters | Self::DescribeNetworkInterfaces)
+        let makes_labels =
+            matches!(self, Self::DescribeServices | Self::DescribeClusters | Self::DescribeNetworkInterfaces);
+        !makes_labels && !self.is_of_queue()
     }
 
     /// Returns the IAM action that allows the operation, such as `ecs:ListTasks`.
     pub fn iam_action(self) -> String {
-        format!("{}:{}", self.service(), self.name())
+        // A batch needs the permission of a single call (Service Authorization Reference, "Actions, resources, and
+        // condition keys for Amazon SQS").
+        let name = if self == Self::DeleteMessageBatch { "DeleteMessage" } else { self.name() };
+        format!("{}:{name}", self.service())
     }
 }
 

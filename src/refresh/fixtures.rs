@@ -55,6 +55,10 @@ impl Script {
         }
     }
 
+    pub(crate) fn in_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
     fn next(&self) -> Step {
         let mut steps = self.steps.borrow_mut();
         if steps.len() > 1 { steps.pop_front().unwrap() } else { steps[0].clone() }
@@ -189,6 +193,18 @@ pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
     snapshot
 }
 
+/// Returns the rules for these tasks.
+pub(crate) fn rules() -> Rules {
+    Rules {
+        ports: PortRule::Label { name: "PORT".to_owned(), filter: None },
+        server_name_label: "SERVER".to_owned(),
+        job_name_label: "JOB".to_owned(),
+        path_label: "PATH".to_owned(),
+        scheme_label: "SCHEME".to_owned(),
+        meta_labels: MetaLabels::Off,
+    }
+}
+
 /// A directory for the output.
 pub(crate) struct Fixture {
     pub(crate) directory: tempfile::TempDir,
@@ -208,15 +224,6 @@ impl Fixture {
     }
 
     pub(crate) fn scope_with(&self, script: &Script, max_stale: Option<Duration>) -> ScopeAndFile {
-        let label = |name: &str| name.to_owned();
-        let rules = Rules {
-            ports: PortRule::Label { name: label("PORT"), filter: None },
-            server_name_label: label("SERVER"),
-            job_name_label: label("JOB"),
-            path_label: label("PATH"),
-            scheme_label: label("SCHEME"),
-            meta_labels: MetaLabels::Off,
-        };
         let output = Output::open(&config::Output::File { path: self.path(), format: Format::Yaml });
         let earlier = output.earlier();
         let restored = match &earlier {
@@ -224,7 +231,7 @@ impl Fixture {
             _ => Arc::default(),
         };
         let publisher = Publisher::new(output, &earlier, [restored.clone()]);
-        ScopeAndFile { refresher: Refresher::new(script.clone(), rules, restored, max_stale), publisher }
+        ScopeAndFile { refresher: Refresher::new(script.clone(), rules(), restored, max_stale), publisher }
     }
 
     /// Returns the ids of the tasks in the file; `None` without a file.

@@ -11,13 +11,13 @@ const GRACE: Duration = Duration::from_secs(120);
 /// fleet nothing else would tell.
 const FLOWING_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// What is known of the events of one scope. They flow from the first one on, until a refresh finds a change of which no
-/// event told.
+/// What is known of the events of one scope. They flow from the first one on, until a change is found of which no event
+/// told.
 #[derive(Debug, Default)]
 pub struct Flow {
     /// The queue of the last event, and when it came.
     last: Option<(usize, Instant)>,
-    /// When a refresh first found a change of which no event has told since.
+    /// When a change was first found of which no event has told since.
     unexplained: Option<Instant>,
     silent: bool,
 }
@@ -30,17 +30,31 @@ impl Flow {
         std::mem::take(&mut self.silent)
     }
 
-    /// Records a refresh, and whether it found tasks that came or went unnoticed. Returns whether events are missing from
-    /// now on.
+    /// Records a refresh or a look, and whether it found changes of which events should tell. Returns whether events are
+    /// missing from now on.
     pub fn refreshed(&mut self, found_changes: bool, now: Instant) -> bool {
         let recent = self.last.is_some_and(|(_, last)| now.saturating_duration_since(last) <= GRACE);
         if found_changes && !recent {
             self.unexplained.get_or_insert(now);
         }
-        let missing = self.unexplained.is_some_and(|since| now.saturating_duration_since(since) >= GRACE);
-        let changed = missing && !self.silent;
-        self.silent |= missing;
+        self.fell_silent(now)
+    }
+
+    /// Returns when events will be missing unless one comes before.
+    pub fn silent_at(&self) -> Option<Instant> {
+        self.unexplained.filter(|_| !self.silent).map(|since| since + GRACE)
+    }
+
+    /// Returns whether events are missing from now on.
+    pub fn fell_silent(&mut self, now: Instant) -> bool {
+        let changed = self.silent_at().is_some_and(|at| at <= now);
+        self.silent |= changed;
         changed
+    }
+
+    /// Returns whether events are missing: changes were found of which none has told.
+    pub fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Records that a queue fails: no event of it counts any more.
@@ -94,7 +108,9 @@ mod tests {
         flow.event(0, start);
         assert!(!flow.refreshed(true, start + minutes(2)), "an event has just come");
         assert!(!flow.refreshed(true, start + minutes(10)), "its event may come yet");
-        assert!(flow.refreshed(false, start + minutes(15)));
+        assert_eq!(flow.silent_at(), Some(start + minutes(12)));
+        assert!(!flow.fell_silent(start + minutes(11)) && flow.fell_silent(start + minutes(12)));
+        assert_eq!(flow.silent_at(), None, "it is reported once");
         assert!(!flow.refreshed(true, start + minutes(20)) && !flows(&flow, start + minutes(20)));
         assert!(flow.event(0, start + minutes(21)));
         assert!(!flow.event(0, start + minutes(21)) && flows(&flow, start + minutes(21)));

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
+use super::interval::Events;
 use super::{BATCH, Batch};
 use crate::inventory::{ClusterRef, TaskArn};
 
@@ -30,6 +31,16 @@ pub enum Pace {
     Loose,
 }
 
+impl Pace {
+    /// Returns the pace for whether events say what changes.
+    pub fn with(events: Events) -> Self {
+        match events {
+            Events::Flowing => Self::Loose,
+            Events::Absent => Self::Close,
+        }
+    }
+}
+
 /// The pending tasks of one scope.
 #[derive(Debug)]
 pub struct Watch {
@@ -45,6 +56,8 @@ struct Watched {
     first_seen: Instant,
     /// When to look at it next; `None` if a refresh will be sooner.
     due: Option<Instant>,
+    /// The time from the last look to the next one.
+    delay: Duration,
     /// The number of looks after the close ones.
     loose_looks: u32,
 }
@@ -60,9 +73,16 @@ impl Watch {
         self.interval = interval;
     }
 
-    /// Sets how closely tasks are watched from their next look on.
-    pub fn set_pace(&mut self, pace: Pace) {
-        self.pace = pace;
+    /// Sets how closely tasks are watched: less closely from their next look on, more closely from now on.
+    pub fn set_pace(&mut self, pace: Pace, now: Instant) {
+        let before = std::mem::replace(&mut self.pace, pace);
+        if pace == before || pace == Pace::Loose || self.interval <= CLOSE {
+            return;
+        }
+        for task in self.tasks.values_mut().filter(|task| task.is_close(now, pace)) {
+            let soon = now + CLOSE;
+            (task.due, task.delay) = (Some(task.due.map_or(soon, |due| due.min(soon))), CLOSE);
+        }
     }
 
     /// Replaces the pending tasks, after a refresh or a look. Of tasks that are not pending any more, `is_up` says
@@ -85,8 +105,7 @@ impl Watch {
     /// Records that a refresh has just described every task: no look is needed before the usual time from now.
     pub fn refreshed(&mut self, now: Instant) {
         for task in self.tasks.values_mut() {
-            let usual = task.usual_delay(now, self.pace);
-            task.due = task.due.map(|due| due.max(now + usual));
+            task.due = task.due.map(|due| due.max(now + task.delay));
         }
     }
 
@@ -153,7 +172,7 @@ impl Watch {
 
 impl Watched {
     fn new(cluster: ClusterRef, now: Instant, pace: Pace, interval: Duration) -> Self {
-        let mut task = Self { cluster, first_seen: now, due: None, loose_looks: 0 };
+        let mut task = Self { cluster, first_seen: now, due: None, delay: CLOSE, loose_looks: 0 };
         // The refresh or the look that found it has just described it.
         task.looked(now, pace, interval);
         task
@@ -163,21 +182,13 @@ impl Watched {
         pace == Pace::Close && now.saturating_duration_since(self.first_seen) < CLOSELY
     }
 
-    /// Returns the time from a look now to the next one.
-    fn usual_delay(&self, now: Instant, pace: Pace) -> Duration {
-        if self.is_close(now, pace) {
-            CLOSE
-        } else {
-            FIRST_LOOSE.saturating_mul(2_u32.saturating_pow(self.loose_looks))
-        }
-    }
-
     fn looked(&mut self, now: Instant, pace: Pace, interval: Duration) {
-        let delay = self.usual_delay(now, pace);
+        self.delay = CLOSE;
         if !self.is_close(now, pace) {
+            self.delay = FIRST_LOOSE.saturating_mul(2_u32.saturating_pow(self.loose_looks));
             self.loose_looks += 1;
         }
-        self.due = (delay < interval).then(|| now + delay);
+        self.due = (self.delay < interval).then(|| now + self.delay);
     }
 }
 

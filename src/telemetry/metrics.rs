@@ -64,6 +64,7 @@ pub(super) struct Metrics {
     events: Family<ByEvent, Counter>,
     queue_up: Family<ByQueue, Gauge>,
     last_event: Family<ByQueue, Seconds>,
+    events_missing: Family<ByScope, Gauge>,
     last_refresh: Seconds,
     last_success: Seconds,
     targets: Family<ByCluster, Gauge>,
@@ -116,6 +117,7 @@ impl Metrics {
                 "events_last_received_timestamp_seconds",
                 "When a queue last had messages, 0 before",
             ),
+            events_missing: register(r, "events_missing", "Whether tasks changed and no event told of it"),
             last_refresh: register(
                 r,
                 "last_refresh_timestamp_seconds",
@@ -176,17 +178,22 @@ impl Metrics {
 
     /// Creates every series of a scope.
     fn create_scope(&self, scope: &ByScope, codes: &mut BTreeSet<ByCode>) {
-        for stage in Operation::ALL.map(Operation::stage).into_iter().chain([PANIC]) {
+        for stage in Operation::OF_REFRESHES.map(Operation::stage).into_iter().chain([PANIC]) {
             create(&self.refresh_failures, &scope.stage(stage));
         }
         // Calls to STS are made inside the SDK's credential chain, where attempts cannot be observed.
-        for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::AssumeRole) {
-            let ok = scope.code(operation, "ok");
-            create(&self.requests, &ok);
-            codes.insert(ok);
-            create(&self.request_duration, &scope.operation(operation));
-            create(&self.throttles, &scope.operation(operation));
+        for operation in Operation::OF_REFRESHES.into_iter().filter(|operation| *operation != Operation::AssumeRole) {
+            codes.insert(self.create_operation(scope, operation));
         }
+    }
+
+    /// Creates the series of an operation in a scope, and returns that of its successes.
+    fn create_operation(&self, scope: &ByScope, operation: Operation) -> ByCode {
+        let ok = scope.code(operation, "ok");
+        create(&self.requests, &ok);
+        create(&self.request_duration, &scope.operation(operation));
+        create(&self.throttles, &scope.operation(operation));
+        ok
     }
 
     pub(super) fn refresh_started(&self, scope: &Scope) {
@@ -199,10 +206,10 @@ impl Metrics {
     }
 
     fn remove_scope(&self, scope: &ByScope, codes: &mut BTreeSet<ByCode>) {
-        for stage in Operation::ALL.map(Operation::stage).into_iter().chain([PANIC]) {
+        for stage in Operation::OF_REFRESHES.map(Operation::stage).into_iter().chain([PANIC]) {
             self.refresh_failures.remove(&scope.stage(stage));
         }
-        for operation in Operation::ALL {
+        for operation in Operation::OF_REFRESHES {
             self.request_duration.remove(&scope.operation(operation));
             self.throttles.remove(&scope.operation(operation));
         }
@@ -211,6 +218,7 @@ impl Metrics {
             !(goes && self.requests.remove(code))
         });
         self.refresh_interval.remove(scope);
+        self.events_missing.remove(scope);
     }
 
     /// Removes the series of scopes that are gone.
@@ -281,10 +289,21 @@ impl Metrics {
         self.last_event.get_or_create(&ByQueue { queue: url.to_owned() }).set(unix_seconds(SystemTime::now()));
     }
 
-    pub(super) fn queue(&self, url: &str, state: Option<QueueState>) {
+    pub(super) fn queue_added(&self, url: &str, scope: &Scope) {
         let queue = ByQueue { queue: url.to_owned() };
         create(&self.last_event, &queue);
-        self.queue_up.get_or_create(&queue).set(i64::from(state == Some(QueueState::Up)));
+        create(&self.queue_up, &queue);
+        for operation in Operation::OF_QUEUES {
+            self.create_operation(&ByScope::of(scope), operation);
+        }
+    }
+
+    pub(super) fn queue(&self, url: &str, state: QueueState) {
+        self.queue_up.get_or_create(&ByQueue { queue: url.to_owned() }).set(i64::from(state == QueueState::Up));
+    }
+
+    pub(super) fn events_missing(&self, scope: &Scope, missing: bool) {
+        self.events_missing.get_or_create(&ByScope::of(scope)).set(i64::from(missing));
     }
 
     fn count_failures(&self, refresh: &Refresh) {
@@ -322,7 +341,10 @@ impl Metrics {
         if attempt.throttled {
             self.throttles.get_or_create(&by_operation).inc();
         }
-        self.shown().codes.insert(by_code);
+        // A queue has its series as long as the process lives, also where a scope of the same account and region goes.
+        if !attempt.operation.is_of_queue() {
+            self.shown().codes.insert(by_code);
+        }
     }
 
     pub(super) fn cached(&self, scope: &Scope, cache: Cached, entries: usize) {
@@ -354,3 +376,6 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

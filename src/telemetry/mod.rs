@@ -75,9 +75,19 @@ impl Telemetry {
         self.metrics.events_received(url);
     }
 
-    /// Records the state of a queue; `None` before the first call.
-    pub fn queue(&self, url: &str, state: Option<QueueState>) {
+    /// Records that a queue will be called, in this scope.
+    pub fn queue_added(&self, url: &str, scope: &Scope) {
+        self.metrics.queue_added(url, scope);
+    }
+
+    /// Records the state of a queue.
+    pub fn queue(&self, url: &str, state: QueueState) {
         self.metrics.queue(url, state);
+    }
+
+    /// Records whether events are missing in a scope.
+    pub fn events_missing(&self, scope: &Scope, missing: bool) {
+        self.metrics.events_missing(scope, missing);
     }
 
     /// Returns the metrics as text.

@@ -100,8 +100,9 @@ def test_remote_write_uses_the_vendors_url_and_the_token_file():
 def test_task_definition_and_prometheus_yml_agree():
     scrapes = {job["job_name"]: job for job in yaml.safe_load(filled_in(ECS / "prometheus.yml"))["scrape_configs"]}
     task = {each["name"]: each for each in document(ECS / "task-definition.json")["containerDefinitions"]}
-    [address] = [each["value"] for each in task["ecs-discovery"]["environment"]]
-    assert scrapes["ecs-discovery"]["static_configs"] == [{"targets": [address]}]
+    environment = {each["name"]: each["value"] for each in task["ecs-discovery"]["environment"]}
+    targets = [environment["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"]]
+    assert scrapes["ecs-discovery"]["static_configs"] == [{"targets": targets}]
     [file] = scrapes["ecs"]["file_sd_configs"][0]["files"]
     assert f"-config.write-to={file}" in task["ecs-discovery"]["command"]
     assert ">/config/remote-write-token" in task["config"]["command"][0]

@@ -82,6 +82,9 @@ def test_programs_get_the_same_commands_as_on_ecs(services, at):
     assert config == "--config.file=/config/prometheus.yml"
     assert services["prometheus"]["image"] == on_ecs["prometheus"]["image"]
     assert services["ecs-discovery"]["healthcheck"]["test"] == on_ecs["ecs-discovery"]["healthCheck"]["command"]
+    interval = {"name": "ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "value": "auto"}
+    assert services["ecs-discovery"]["environment"][interval["name"]] == interval["value"]
+    assert interval in on_ecs["ecs-discovery"]["environment"]
 
 
 def test_prometheus_has_the_scrape_jobs_of_ecs_and_no_remote_write():

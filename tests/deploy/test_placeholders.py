@@ -8,7 +8,13 @@ import yaml
 from examples import ECS, WITH_PLACEHOLDERS, filled_in, placeholders
 
 # Words in capitals that are not placeholders.
-NOT_PLACEHOLDERS = {"X86_64", "REMOTE_WRITE_TOKEN", "CA_CERTIFICATES", "ECS_DISCOVERY_WEB_LISTEN_ADDRESS"}
+NOT_PLACEHOLDERS = {
+    "X86_64",
+    "REMOTE_WRITE_TOKEN",
+    "CA_CERTIFICATES",
+    "ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL",
+    "ECS_DISCOVERY_WEB_LISTEN_ADDRESS",
+}
 
 
 @pytest.mark.parametrize("file", sorted([*ECS.rglob("*.json"), *ECS.rglob("*.y*ml")]), ids=lambda file: file.name)

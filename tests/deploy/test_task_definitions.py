@@ -136,7 +136,7 @@ def test_secrets_come_from_secrets_manager(file):
         assert options == [{"name": "header", "valueFrom": secret.format("logs_authorization")}]
     assert "bearer" not in json.dumps(document(file)).lower(), "a token in plain text"
     environment = [variable["name"] for each in defined.values() for variable in each.get("environment", [])]
-    assert environment == ["ECS_DISCOVERY_WEB_LISTEN_ADDRESS"]
+    assert environment == ["ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "ECS_DISCOVERY_WEB_LISTEN_ADDRESS"]
 
 
 @STACK
@@ -144,8 +144,12 @@ def test_sidecar_has_the_documented_command_and_health_check(file):
     sidecar = containers(file)["ecs-discovery"]
     assert sidecar["command"] == ["-config.cluster=prod", "-config.write-to=/output/ecs_file_sd.yml"]
     assert sidecar["healthCheck"]["command"] == ["CMD", "/bin/ecs-discovery", "-healthcheck"]
-    # Loopback, because its pages have no login. The containers of the task share it.
-    assert sidecar["environment"] == [{"name": "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "value": "127.0.0.1:10779"}]
+    assert sidecar["environment"] == [
+        # Not in the command, which is that of the guide.
+        {"name": "ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", "value": "auto"},
+        # Loopback, because its pages have no login. The containers of the task share it.
+        {"name": "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", "value": "127.0.0.1:10779"},
+    ]
 
 
 @STACK

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecs_discovery::cli::{Parsed, parse};
-use ecs_discovery::events::QueueCall;
 use ecs_discovery::inventory::{
     ClusterRef, ClusterTasks, Failure, Failures, NoHost, Operation, Scope, Snapshot, Source, TaskArn, TaskStatus,
 };
@@ -51,8 +50,7 @@ pub(crate) fn skip_reasons() -> Vec<SkipReason> {
 
 /// Returns the IAM action of every call that the program makes.
 pub(crate) fn iam_actions() -> BTreeSet<String> {
-    let of_queues = QueueCall::ALL.into_iter().map(|call| call.iam_action().to_owned());
-    Operation::ALL.into_iter().map(Operation::iam_action).chain(of_queues).collect()
+    Operation::OF_REFRESHES.into_iter().chain(Operation::OF_QUEUES).map(Operation::iam_action).collect()
 }
 
 /// Returns the metrics as text. Series of clusters exist only after a refresh, hence one refresh of an empty cluster.
@@ -68,7 +66,8 @@ pub(crate) fn metrics() -> String {
     let publication = runtime.block_on(publisher.publish());
     telemetry.refresh_started(&refresh.asked);
     telemetry.interval(&refresh.asked, Duration::from_secs(60));
-    telemetry.queue("https://sqs.eu-west-1.amazonaws.com/123456789012/ecs-discovery", None);
+    telemetry.queue_added("https://sqs.eu-west-1.amazonaws.com/123456789012/ecs-discovery", &refresh.asked);
+    telemetry.events_missing(&refresh.asked, false);
     telemetry.published(&publication);
     status.published(Arc::new(publication));
     telemetry.metrics(&status.get(), MetricsFormat::Classic)

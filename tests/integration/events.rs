@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simaws::{Calls, Fault, FaultKind};
 
 use super::fixtures::{address, fargate, on_fargate};
-use super::harness::{Scene, Server, run_concurrently, text, wait_until};
+use super::harness::{Scene, Server, assert_takes_less_than, run_concurrently, text, wait_until};
 
 const QUEUE: &str = "tasks";
 
@@ -157,6 +157,49 @@ fn foreign_unknown_and_damaged_messages_are_deleted_and_counted() {
     scene.stop();
 }
 
+/// Returns a series of an operation of the queue, which is in the account and the region of its URL.
+fn of_queue(metric: &str, operation: &str, code: &str) -> String {
+    let scope = "account_id=\"123456789012\",region=\"us-east-1\"";
+    format!("{metric}{{{scope},service=\"sqs\",operation=\"{operation}\"{code}}}")
+}
+
+#[test]
+fn calls_to_the_queue_are_counted_beside_those_of_refreshes() {
+    let mut scene = scene();
+    scene.aws.add_fault(Fault::once("sqs:ReceiveMessage", FaultKind::Throttle));
+    let server = serve(&mut scene);
+    start_task(&scene, 1);
+    scene.wait_for_targets(&[&target(0), &target(1)]);
+    wait_until_deleted(&scene);
+    let value = |series: &str| server.metrics().value(series);
+    let requests = |operation: &str, code: &str| {
+        value(&of_queue("aws_requests_total", operation, &format!(",code=\"{code}\""))).unwrap_or(0.0)
+    };
+    wait_until("a call is counted when it ends", || requests("DeleteMessageBatch", "ok") >= 1.0);
+    assert!(requests("ReceiveMessage", "ok") >= 1.0);
+    assert_eq!(requests("ReceiveMessage", "RequestThrottled"), 1.0, "{}", server.metrics().0);
+    assert_eq!(value(&of_queue("aws_throttles_total", "ReceiveMessage", "")), Some(1.0));
+    assert_eq!(value(&of_queue("aws_throttles_total", "DeleteMessageBatch", "")), Some(0.0));
+    assert!(value(&of_queue("aws_request_duration_seconds_count", "ReceiveMessage", "")) >= Some(2.0));
+    assert!(!server.metrics().0.contains("stage=\"receive_message\""), "it is no stage of a refresh");
+    scene.stop();
+}
+
+#[test]
+fn denied_queue_is_a_warning_with_the_action_to_allow() {
+    for (operation, message, action) in [
+        ("sqs:ReceiveMessage", "cannot receive events: access denied", "allow sqs:ReceiveMessage"),
+        ("sqs:DeleteMessageBatch", "cannot delete events: access denied", "allow sqs:DeleteMessage"),
+    ] {
+        let mut scene = scene();
+        put(&scene, &event(&scene, "prod", "web-0", 1, ["RUNNING", "RUNNING"]));
+        scene.aws.add_fault(Fault::always(operation, FaultKind::Denied));
+        scene.start_and_wait_for(&[&target(0)]);
+        assert_eq!(text(&scene.wait_for_message(message), "remedy"), action);
+        scene.stop();
+    }
+}
+
 /// A fault of the queue, and the message that it leads to.
 #[derive(Debug)]
 struct Failing(FaultKind, &'static str);
@@ -233,16 +276,28 @@ fn queue_that_hangs_delays_neither_discovery_nor_shutdown() {
     scene.wait_for_targets(&[&target(0), &target(1)]);
     let start = Instant::now();
     scene.stop();
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(!poll_ended_before(&scene, start));
 }
 
+/// Returns whether a call that receives messages ended before this time. (One that the exit of the program breaks off ends
+/// then.)
+fn poll_ended_before(scene: &Scene, time: Instant) -> bool {
+    scene.aws.calls().spans().any(|span| span.operation == "sqs:ReceiveMessage" && span.ended < time)
+}
+
+/// The queue would respond after 20 seconds.
 #[test]
 fn shutdown_does_not_wait_for_a_long_poll() {
     let mut scene = scene();
-    serve(&mut scene);
-    let start = Instant::now();
-    scene.stop();
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_takes_less_than(Duration::from_secs(1), || {
+        scene.aws.take_calls();
+        serve(&mut scene);
+        let start = Instant::now();
+        scene.stop();
+        let took = start.elapsed();
+        assert!(!poll_ended_before(&scene, start), "the poll was open when the signal came");
+        took
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! while a file exists.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::{env, fs};
 
@@ -22,35 +22,47 @@ use crate::harness::{Scene, Server, is_failure, run_concurrently, stand_in_flags
 const ONE: &str = "10.0.0.1:9102";
 const TWO: &str = "10.0.0.2:9102";
 
-/// While this file exists in the program's working directory, refreshes panic.
+/// While this file exists in the program's working directory, refreshes panic. It may say how many are spared first.
 const TRIGGER: &str = "panic";
 
 /// The test that runs in place of the program.
 const STAND_IN: &str = "panics::limited_run_ends_with_an_error";
 
 /// AWS, except that it panics on request.
-struct Panicking(Aws);
+struct Panicking {
+    aws: Aws,
+    /// The number of refreshes so far.
+    refreshes: usize,
+}
+
+impl Panicking {
+    fn panic_if_requested(&self) {
+        let Ok(spared) = fs::read_to_string(TRIGGER) else { return };
+        assert!(self.refreshes < spared.parse().unwrap_or(0), "requested by the test");
+    }
+}
 
 impl Source for Panicking {
     fn scope(&self) -> &Scope {
-        self.0.scope()
+        self.aws.scope()
     }
 
     fn covers(&self, cluster_arn: &str) -> bool {
-        self.0.covers(cluster_arn)
+        self.aws.covers(cluster_arn)
     }
 
     async fn snapshot(&mut self, report: Option<&mut dyn FnMut(Snapshot)>) -> Snapshot {
-        assert!(!Path::new(TRIGGER).exists(), "requested by the test");
-        self.0.snapshot(report).await
+        self.panic_if_requested();
+        self.refreshes += 1;
+        self.aws.snapshot(report).await
     }
 
     async fn look(&mut self, base: &Snapshot, cluster: &ClusterRef, tasks: &[TaskArn]) -> Result<Snapshot, Failure> {
-        self.0.look(base, cluster, tasks).await
+        self.aws.look(base, cluster, tasks).await
     }
 
     fn calls(&self) -> Vec<u32> {
-        self.0.calls()
+        self.aws.calls()
     }
 }
 
@@ -76,7 +88,7 @@ async fn connect_panicking(
     observer: Arc<dyn Observer>,
 ) -> Result<(Vec<Panicking>, Vec<Sqs>), StartError> {
     let (sources, queues) = connect(config, Arc::new(PanickingObserver(observer))).await?;
-    Ok((sources.into_iter().map(Panicking).collect(), queues))
+    Ok((sources.into_iter().map(|aws| Panicking { aws, refreshes: 0 }).collect(), queues))
 }
 
 /// Runs in place of the program, to its end.
@@ -211,15 +223,37 @@ fn unhealthy_after_several_panics_without_a_finished_refresh() {
     scene.stop();
 }
 
+/// The account of the process's own credentials, which it asks for, is known only after the restart.
+#[test]
+fn series_of_a_scope_that_is_gone_after_a_restart_are_removed() {
+    let scene = Scene::of(fargate(1)).flag("-config.cluster=arn:aws:ecs:*:123456789012:cluster/prod");
+    let mut scene = scene.flag("-config.role-arn=self,arn:aws:iam::222222222222:role/reader").with_stand_in(STAND_IN);
+    scene.aws.add_fault(Fault::always("sts:GetCallerIdentity", FaultKind::Denied));
+    let server = scene.serve();
+    scene.wait_for_targets(&[ONE]);
+    let series = |account: &str| {
+        let labels = format!("{{account_id=\"{account}\",region=\"us-east-1\"");
+        let metrics = server.metrics();
+        metrics.0.lines().filter(|line| line.contains(&labels)).count()
+    };
+    wait_until("there are series without an account", || series("") > 0);
+    fs::write(trigger(&scene), "").unwrap();
+    wait_until("a refresh panicked", || panics(server) >= Some(1.0));
+    scene.aws.clear_faults();
+    fs::remove_file(trigger(&scene)).unwrap();
+    wait_until("there are series with the account only", || series("") == 0 && series("123456789012") > 0);
+    scene.stop();
+}
+
 #[test]
 fn limited_run_ends_with_an_error() {
     if let Some(flags) = stand_in_flags() {
         return run_in_place_of_the_program(flags);
     }
     let mut scene = one_task().flag("-config.scrape-times=2");
-    scene.start_and_wait_for(&[ONE]);
-    fs::write(trigger(&scene), "").unwrap();
-    let exited = scene.wait_for_exit();
+    fs::write(trigger(&scene), "1").unwrap();
+    let exited = scene.run();
     assert_ne!(exited.code, Some(0));
-    assert_eq!(scene.targets().len(), 1);
+    assert!(exited.stderr.contains("Panicked"), "{}", exited.stderr);
+    assert_eq!((scene.targets().len(), scene.aws.calls().get("ecs:ListTasks")), (1, 1));
 }

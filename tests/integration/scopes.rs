@@ -2,6 +2,7 @@
 
 mod isolation;
 mod restarts;
+mod sessions;
 
 use simaws::{Calls, Cluster, Fault, FaultKind, World};
 

@@ -86,6 +86,7 @@ locals {
     memory                 = 128
     command                = ["-config.cluster=${join(",", var.cluster_arns)}", "-config.write-to=/output/ecs_file_sd.yml"]
     environment = [
+      { name = "ECS_DISCOVERY_CONFIG_SCRAPE_INTERVAL", value = "auto" },
       { name = "ECS_DISCOVERY_WEB_LISTEN_ADDRESS", value = "127.0.0.1:10779" },
     ]
     healthCheck = {

@@ -1,8 +1,8 @@
-//! An interceptor that reports each attempt of a call, including those that the SDK retries by itself.
+//! Reports each attempt of a call, including those that the SDK retries by itself.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ecs::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -10,7 +10,8 @@ use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::{BoxError, ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
 
-use super::errors::{CONNECTION_FAILED, DISPATCH_FAILURE, INVALID_RESPONSE, TIMEOUT};
+use super::errors::{CONNECTION_FAILED, DISPATCH_FAILURE, INVALID_RESPONSE, TIMEOUT, is_throttle};
+use crate::inventory::{Attempt, Observer, Operation, Scope};
 
 /// AWS's headers for the id of a request: JSON and query services use different ones.
 const REQUEST_ID: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
@@ -27,7 +28,45 @@ pub(super) struct Finished<'a> {
     pub(super) took: Duration,
 }
 
-/// Reports each attempt of one call whose error type is `E`.
+impl Finished<'_> {
+    /// Returns whether AWS throttled the attempt.
+    pub(super) fn is_throttled(&self) -> bool {
+        is_throttle(self.code)
+    }
+}
+
+/// Logs the attempts of calls in one scope, and reports them to the observer.
+#[derive(Clone)]
+pub(in crate::aws) struct Reporter {
+    scope: Arc<Scope>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Reporter {
+    pub(in crate::aws) fn new(scope: Arc<Scope>, observer: Arc<dyn Observer>) -> Self {
+        Self { scope, observer }
+    }
+
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Reports an attempt of a call for this cluster, if it is for one.
+    pub(super) fn report(&self, operation: Operation, cluster: Option<&str>, finished: &Finished<'_>) {
+        let Finished { number, code, request_id, took } = *finished;
+        tracing::debug!(%operation, cluster, attempt = number, code, request_id, seconds = took.as_secs_f64(), "AWS call");
+        let throttled = finished.is_throttled();
+        self.observer.attempt(&Attempt { scope: &self.scope, operation, code, throttled, took });
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reporter").field(&self.scope).finish()
+    }
+}
+
+/// An interceptor that reports each attempt of one call whose error type is `E`.
 pub(super) struct EachAttempt<E> {
     report: Box<dyn Fn(&Finished<'_>) + Send + Sync>,
     /// The number and the start of the current attempt.

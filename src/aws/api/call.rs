@@ -8,24 +8,23 @@ use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::RequestId;
 
-use super::attempts::{EachAttempt, Finished};
+use super::attempts::{EachAttempt, Finished, Reporter};
 use super::circuit_breaker::CircuitBreakers;
 use super::errors;
 use super::rate_limit::{Bucket, RateLimits};
-use crate::inventory::{Attempt, ClusterRef, Failure, Observer, Operation, Scope};
+use crate::inventory::{ClusterRef, Failure, Operation};
 
 /// Makes calls within AWS's rate limits, skips those that would only fail late, and reports every attempt.
 #[derive(Clone)]
 pub(in crate::aws) struct Caller {
     limits: Arc<RateLimits>,
     breakers: Arc<CircuitBreakers>,
-    scope: Arc<Scope>,
-    observer: Arc<dyn Observer>,
+    reporter: Reporter,
 }
 
 impl Caller {
-    pub(in crate::aws) fn new(scope: Arc<Scope>, observer: Arc<dyn Observer>) -> Self {
-        Self { scope, limits: Arc::default(), breakers: Arc::default(), observer }
+    pub(in crate::aws) fn new(reporter: Reporter) -> Self {
+        Self { limits: Arc::default(), breakers: Arc::default(), reporter }
     }
 
     /// Makes calls again that an earlier refresh skipped.
@@ -64,18 +63,13 @@ impl Caller {
 
     /// Returns an interceptor that reports each attempt, and slows down the bucket when one is throttled.
     fn interceptor<E>(&self, operation: Operation, cluster: Option<&ClusterRef>, bucket: &Bucket) -> EachAttempt<E> {
-        let (scope, observer) = (self.scope.clone(), self.observer.clone());
-        let (slowed, cluster_name) = (bucket.clone(), cluster.cloned());
+        let (reporter, slowed, cluster) = (self.reporter.clone(), bucket.clone(), cluster.cloned());
         EachAttempt::new(move |finished: &Finished<'_>| {
-            let Finished { number, code, request_id, took } = *finished;
-            let throttled = errors::is_throttle(code);
             slowed.attempted();
-            if throttled {
+            if finished.is_throttled() {
                 slowed.throttled();
             }
-            let cluster = cluster_name.as_ref().map(|cluster| cluster.as_str());
-            tracing::debug!(%operation, cluster, attempt = number, code, request_id, seconds = took.as_secs_f64(), "AWS call");
-            observer.attempt(&Attempt { scope: &scope, operation, code, throttled, took });
+            reporter.report(operation, cluster.as_ref().map(|cluster| cluster.as_str()), finished);
         })
     }
 }
@@ -87,18 +81,20 @@ mod tests {
     use aws_sdk_ecs::config::http::HttpResponse;
     use aws_sdk_ecs::error::ErrorMetadata;
     use aws_sdk_ecs::operation::list_tasks::ListTasksError;
+    use futures_util::future::join_all;
     use futures_util::{StreamExt, stream};
     use tokio::time::{Instant, sleep};
 
     use super::*;
     use crate::aws::OPERATION_TIMEOUT;
     use crate::aws::api::rate_limit::LONGEST_PAUSE;
-    use crate::inventory::Cached;
+    use crate::inventory::{Attempt, Cached, Observer, Scope};
 
     struct Nobody;
 
-    fn scope() -> Arc<Scope> {
-        Arc::new(Scope { region: "eu-west-1".into(), account: None })
+    fn caller() -> Caller {
+        let scope = Scope { region: "eu-west-1".into(), account: None };
+        Caller::new(Reporter::new(Arc::new(scope), Arc::new(Nobody)))
     }
 
     impl Observer for Nobody {
@@ -113,7 +109,7 @@ mod tests {
         clusters: usize,
         respond: impl AsyncFn(usize, &Caller) -> Response,
     ) -> (Vec<Option<String>>, Duration) {
-        let (caller, start) = (Caller::new(scope(), Arc::new(Nobody)), Instant::now());
+        let (caller, start) = (caller(), Instant::now());
         let (caller, respond) = (&caller, &respond);
         let calls = (0..clusters).map(|n| async move {
             let cluster = ClusterRef::from(format!("c-{n}").as_str());
@@ -173,9 +169,29 @@ mod tests {
         assert!(list(60, slow).await.0.iter().all(Option::is_none));
     }
 
+    /// As in AWS, where each account and region has its own.
+    #[tokio::test(start_paused = true)]
+    async fn scopes_share_neither_rate_limits_nor_circuit_breakers() {
+        let (busy, other) = (caller(), caller());
+        let succeed = async |caller: &Caller| {
+            let start = Instant::now();
+            let called = caller.call(Operation::ListTasks, None, |_| async { Response::Ok(()) }).await;
+            (called.is_ok(), start.elapsed())
+        };
+        let (of_busy, of_other) =
+            tokio::join!(join_all((0..200).map(|_| succeed(&busy))), join_all((0..20).map(|_| succeed(&other))));
+        assert!(of_busy.iter().any(|(_, waited)| *waited >= Duration::from_secs(5)), "the burst is used up");
+        assert!(of_other.iter().all(|called| *called == (true, Duration::ZERO)), "{of_other:?}");
+        for _ in 0..8 {
+            let failed = busy.call(Operation::ListTasks, None, |_| hang(0, &busy)).await;
+            assert_eq!(failed.unwrap_err().code, "Timeout");
+        }
+        assert!(!succeed(&busy).await.0 && succeed(&other).await.0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn next_refresh_calls_again() {
-        let caller = Caller::new(scope(), Arc::new(Nobody));
+        let caller = caller();
         let call = || async { caller.call(Operation::ListTasks, None, |_| hang(0, &caller)).await.unwrap_err().code };
         for _ in 0..8 {
             assert_eq!(call().await, "Timeout");

@@ -55,13 +55,13 @@ impl CircuitBreaker {
     }
 }
 
-/// One breaker for each operation.
+/// One breaker for each operation of a refresh.
 #[derive(Debug)]
-pub(super) struct CircuitBreakers([CircuitBreaker; Operation::ALL.len()]);
+pub(super) struct CircuitBreakers([CircuitBreaker; Operation::OF_REFRESHES.len()]);
 
 impl Default for CircuitBreakers {
     fn default() -> Self {
-        Self(Operation::ALL.map(|_| CircuitBreaker::with_limit(LIMIT)))
+        Self(Operation::OF_REFRESHES.map(|_| CircuitBreaker::with_limit(LIMIT)))
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn each_operation_has_its_own_breaker() {
         let breakers = CircuitBreakers::default();
-        for (at, operation) in Operation::ALL.into_iter().enumerate() {
+        for (at, operation) in Operation::OF_REFRESHES.into_iter().enumerate() {
             assert!(std::ptr::eq(breakers.of(operation), &breakers.0[at]), "{operation}");
         }
     }

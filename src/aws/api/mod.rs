@@ -12,4 +12,5 @@ mod call;
 mod convert;
 mod pages;
 
+pub(super) use self::attempts::Reporter;
 pub(super) use self::call::Caller;

@@ -51,10 +51,14 @@ impl RateLimits {
         [&self.clusters, &self.tasks, &self.definitions].map(|bucket| bucket.0.attempts.load(Relaxed)).to_vec()
     }
 
-    /// Returns the bucket that an operation draws from.
+    /// Returns the bucket that an operation draws from. Calls to STS and to queues are not made through these limits.
     pub(super) fn bucket(&self, operation: Operation) -> &Bucket {
         match operation {
-            Operation::ListClusters | Operation::DescribeClusters | Operation::AssumeRole => &self.clusters,
+            Operation::ListClusters
+            | Operation::DescribeClusters
+            | Operation::AssumeRole
+            | Operation::ReceiveMessage
+            | Operation::DeleteMessageBatch => &self.clusters,
             Operation::DescribeServices => &self.services,
             Operation::ListTasks | Operation::DescribeTasks | Operation::DescribeContainerInstances => &self.tasks,
             Operation::DescribeTaskDefinition => &self.definitions,

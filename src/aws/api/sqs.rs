@@ -9,10 +9,14 @@ use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::RequestId;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_sqs::operation::delete_message_batch::DeleteMessageBatchError;
+use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 
+use super::attempts::{EachAttempt, Finished, Reporter};
 use super::errors::{chain, code_of};
 use crate::events::{EventQueue, Message, QueueFailure, QueueState};
+use crate::inventory::{Operation, Scope};
 
 /// The most messages that one call receives or deletes (Amazon SQS API Reference, "ReceiveMessage").
 const BATCH: i32 = 10;
@@ -28,17 +32,28 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Sqs {
     client: Client,
     url: String,
+    reporter: Reporter,
 }
 
 impl Sqs {
-    pub(in crate::aws) fn new(client: Client, url: &str) -> Self {
-        Self { client, url: url.to_owned() }
+    pub(in crate::aws) fn new(client: Client, url: &str, reporter: Reporter) -> Self {
+        Self { client, url: url.to_owned(), reporter }
+    }
+
+    /// Returns an interceptor that reports each attempt.
+    fn interceptor<E>(&self, operation: Operation) -> EachAttempt<E> {
+        let reporter = self.reporter.clone();
+        EachAttempt::new(move |finished: &Finished<'_>| reporter.report(operation, None, finished))
     }
 }
 
 impl EventQueue for Sqs {
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn scope(&self) -> &Scope {
+        self.reporter.scope()
     }
 
     async fn receive(&mut self) -> Result<Vec<Message>, QueueFailure> {
@@ -52,6 +67,7 @@ impl EventQueue for Sqs {
         let wait = i32::try_from(WAIT.as_secs()).unwrap_or(20);
         let call = self.client.receive_message().queue_url(&self.url);
         let call = call.max_number_of_messages(BATCH).wait_time_seconds(wait).customize().config_override(limits);
+        let call = call.interceptor(self.interceptor::<ReceiveMessageError>(Operation::ReceiveMessage));
         let received = call.send().await.map_err(|error| failure(&error))?;
         let messages = received.messages.unwrap_or_default().into_iter();
         let message = |message: aws_sdk_sqs::types::Message| Message {
@@ -66,6 +82,8 @@ impl EventQueue for Sqs {
             DeleteMessageBatchRequestEntry::builder().id(n.to_string()).receipt_handle(receipt).build().ok()
         });
         let call = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
+        let interceptor = self.interceptor::<DeleteMessageBatchError>(Operation::DeleteMessageBatch);
+        let call = call.customize().interceptor(interceptor);
         let deleted = call.send().await.map_err(|error| failure(&error))?;
         // A receipt may have expired: the message is received again, and does no harm.
         if let Some(failed) = deleted.failed().first() {

@@ -2,6 +2,9 @@
 //!
 //! The SDK gets credentials within an attempt of a call. A source slower than the attempt's time limit would be asked
 //! again and again without success, and the calls would fail without its name.
+//!
+//! The credentials are also cached here until they expire. The SDK has a cache of its own, but it serves only calls, neither
+//! those who wait for the first credentials nor those who assume a role with them, and not more than 64 identities.
 
 use std::fmt;
 use std::future::Future;
@@ -26,8 +29,12 @@ const CALL_LIMIT: Duration = Duration::from_secs(4);
 /// The interval of messages at the start.
 const MESSAGE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Results that no call waited for are used this long before credentials expire, and this long after a failure.
+/// How long before they expire credentials are no longer used, as in the SDK. A failure that no call waited for is told this
+/// long.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// How long calls share a failure, or credentials that do not expire: all those that have waited for it, one after the other.
+const SHARED: Duration = Duration::from_secs(1);
 
 pub(super) type Fetching = Pin<Box<dyn Future<Output = Result<Credentials, LoginError>> + Send>>;
 
@@ -55,8 +62,10 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The fetch in progress, or a finished one that no call has used.
+    /// The last fetch, in progress or finished.
     fetch: Option<Fetch>,
+    /// Whether a call has got any result.
+    used: bool,
     last_error: Option<String>,
 }
 
@@ -67,6 +76,8 @@ type Finished = (Result<Credentials, LoginError>, Instant);
 struct Fetch {
     started: Instant,
     finished: watch::Receiver<Option<Finished>>,
+    /// Whether a call has got the result.
+    used: bool,
 }
 
 impl Fetch {
@@ -83,7 +94,7 @@ impl Fetch {
             };
             finish.send_replace(Some((result, Instant::now())));
         });
-        Self { started: Instant::now(), finished }
+        Self { started: Instant::now(), finished, used: false }
     }
 
     async fn result(&self) -> Result<Credentials, LoginError> {
@@ -98,14 +109,17 @@ impl Fetch {
         self.finished.borrow().is_none() && self.finished.has_changed().is_ok()
     }
 
-    /// Returns whether it finished so long ago that its result is of no use.
+    /// Returns whether its result is of no use any more.
     fn is_stale(&self) -> bool {
+        let is_over = self.finished.has_changed().is_err();
         match &*self.finished.borrow() {
-            None => false,
-            Some((Err(_), at)) => at.elapsed() > MARGIN,
-            Some((Ok(credentials), _)) => {
-                credentials.expiry().is_some_and(|expiry| expiry <= SystemTime::now() + MARGIN)
-            }
+            // Over without a result, after a panic.
+            None => is_over,
+            Some((Err(_), at)) => at.elapsed() > if self.used { SHARED } else { MARGIN },
+            Some((Ok(credentials), at)) => match credentials.expiry() {
+                Some(expiry) => expiry <= SystemTime::now() + MARGIN,
+                None => self.used && at.elapsed() > SHARED,
+            },
         }
     }
 }
@@ -120,7 +134,7 @@ impl Background {
         self.fetch();
     }
 
-    /// Waits until the first fetch has finished, and keeps its result for the first call.
+    /// Waits until the first fetch has finished. Its result is for calls, too.
     pub(super) async fn at_start(&self) -> Result<Credentials, LoginError> {
         let fetch = self.fetch();
         loop {
@@ -128,6 +142,14 @@ impl Background {
                 Ok(result) => return result,
                 Err(_) => tracing::info!(from = self.waiting_for(), "waiting for AWS credentials"),
             }
+        }
+    }
+
+    /// Does the same, unless calls have got a result already.
+    pub(super) async fn wait_for_first(&self) {
+        let used = self.state().used;
+        if !used {
+            let _ = self.at_start().await;
         }
     }
 
@@ -170,7 +192,10 @@ impl Background {
 
     fn finish(&self, fetch: &Fetch, error: Option<&LoginError>) {
         let mut state = self.state();
-        state.fetch.take_if(|current| current.started == fetch.started);
+        if let Some(current) = state.fetch.as_mut().filter(|current| current.started == fetch.started) {
+            current.used = true;
+        }
+        state.used = true;
         state.last_error = error.map(ToString::to_string);
     }
 
@@ -219,6 +244,8 @@ mod tests {
     struct Slow {
         takes: Duration,
         fails: bool,
+        /// For how long the credentials are valid.
+        valid: Option<Duration>,
         fetched: Arc<AtomicUsize>,
     }
 
@@ -227,7 +254,8 @@ mod tests {
             Box::pin(async move {
                 self.fetched.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(self.takes).await;
-                let credentials = Credentials::new("key", "secret", None, None, "test");
+                let expiry = self.valid.map(|valid| SystemTime::now() + valid);
+                let credentials = Credentials::new("key", "secret", None, expiry, "test");
                 if self.fails { Err(LoginError::Unavailable("refused".into())) } else { Ok(credentials) }
             })
         }
@@ -242,9 +270,13 @@ mod tests {
     }
 
     fn slow(seconds: u64, fails: bool) -> (Background, Arc<AtomicUsize>) {
+        valid(None, seconds, fails)
+    }
+
+    fn valid(valid: Option<Duration>, seconds: u64, fails: bool) -> (Background, Arc<AtomicUsize>) {
         let fetched = Arc::new(AtomicUsize::new(0));
         let takes = Duration::from_secs(seconds);
-        (Background::new(Slow { takes, fails, fetched: fetched.clone() }), fetched)
+        (Background::new(Slow { takes, fails, valid, fetched: fetched.clone() }), fetched)
     }
 
     fn error(result: Result<Credentials, LoginError>) -> String {
@@ -275,6 +307,61 @@ mod tests {
         let (login, fetched) = slow(20, false);
         assert!(login.at_start().await.is_ok() && login.within(CALL_LIMIT).await.is_ok());
         assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    /// Scopes that are refreshed later wait for their first credentials, too, and other roles are assumed with them.
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_fetched_once_until_they_expire() {
+        let (login, fetched) = valid(Some(Duration::from_secs(3600)), 2, false);
+        for _ in 0..3 {
+            assert!(login.at_start().await.is_ok() && login.within(CALL_LIMIT).await.is_ok());
+            assert!(login.within(LIMIT).await.is_ok());
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_expire_soon_are_fetched_again() {
+        let (login, fetched) = valid(Some(MARGIN), 2, false);
+        for fetches in 1..=3 {
+            assert!(login.within(CALL_LIMIT).await.is_ok());
+            assert_eq!(fetched.load(Ordering::Relaxed), fetches);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_first_credentials_once_they_are_in_use() {
+        let (login, fetched) = slow(2, false);
+        login.wait_for_first().await;
+        assert!(login.within(CALL_LIMIT).await.is_ok());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        login.wait_for_first().await;
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    /// They may be those of a file, which can change.
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_do_not_expire_are_fetched_again_when_the_sdk_asks() {
+        let (login, fetched) = slow(2, false);
+        for fetches in 1..=3 {
+            assert!(login.within(CALL_LIMIT).await.is_ok() && login.within(CALL_LIMIT).await.is_ok());
+            assert_eq!(fetched.load(Ordering::Relaxed), fetches);
+            tokio::time::sleep(Duration::from_secs(15 * 60)).await;
+        }
+    }
+
+    /// The SDK lets calls that have waited for credentials ask for them again, one after the other.
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_waited_share_a_failure() {
+        let (login, fetched) = slow(2, true);
+        for _ in 0..20 {
+            assert_eq!(error(login.within(CALL_LIMIT).await), "refused");
+        }
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+        tokio::time::sleep(2 * SHARED).await;
+        assert_eq!(error(login.within(CALL_LIMIT).await), "refused");
+        assert_eq!(fetched.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ mod role;
 mod sources;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -35,10 +36,11 @@ use self::profile::Profiles;
 pub use self::retry::OPERATION_TIMEOUT;
 use self::role::AssumedRole;
 use self::sources::Sources;
+use super::api::Reporter;
 use super::api::errors::LoginError;
 use super::api::sqs::Sqs;
 use crate::config::{AwsConfig, Queue};
-use crate::inventory::{Identity, InScope, Planned, RoleArn, Scope, ScopeRequest, Shared};
+use crate::inventory::{Identity, InScope, Observer, Planned, RoleArn, Scope, ScopeRequest, Shared};
 
 /// A scope to scan, with what it takes.
 pub(in crate::aws) struct Connected {
@@ -73,13 +75,16 @@ impl Login {
 
     /// Waits until the first attempt to get the credentials has ended. A refresh reports if it failed.
     pub(in crate::aws) async fn wait(&self) {
-        let _ = self.background.at_start().await;
+        self.background.wait_for_first().await;
     }
 }
 
 /// Finds regions and credentials, and creates the clients of every scope. The roles that are used are being assumed when it
 /// returns: one that takes long or fails does not delay the others.
-pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<(Vec<Connected>, Vec<Sqs>), StartError> {
+pub(in crate::aws) async fn connect(
+    config: &AwsConfig,
+    observer: &Arc<dyn Observer>,
+) -> Result<(Vec<Connected>, Vec<Sqs>), StartError> {
     environment::validate()?;
     let profiles = Profiles::read().await?;
     let client = Client::new(profiles.get("ca_bundle"))?;
@@ -105,21 +110,25 @@ pub(in crate::aws) async fn connect(config: &AwsConfig) -> Result<(Vec<Connected
         let clients = Clients::new(&with_login(&shared, &login), &identity, &scope);
         connected.push(Connected { scope, clusters, clients, login });
     }
-    Ok((connected, config.events_queues.iter().map(|queue| connect_queue(queue, &with_login(&shared, &own))).collect()))
+    let of_queues = with_login(&shared, &own);
+    let queues = config.events_queues.iter().map(|queue| connect_queue(queue, &of_queues, observer.clone()));
+    Ok((connected, queues.collect()))
 }
 
 /// Creates the client for a queue, which is called with the process's own credentials.
-fn connect_queue(queue: &Queue, config: &SdkConfig) -> Sqs {
+fn connect_queue(queue: &Queue, config: &SdkConfig, observer: Arc<dyn Observer>) -> Sqs {
     let mut builder = aws_sdk_sqs::config::Builder::from(config);
     if let Some(region) = &queue.region {
         builder = builder.region(Region::new(region.to_string()));
     }
+    let region = queue.region.clone().or_else(|| Some(config.region()?.as_ref().into())).unwrap_or_default();
+    let scope = Scope { region, account: queue.account.clone() };
     let configured = config.endpoint_url().is_some() || environment::variable("AWS_ENDPOINT_URL_SQS").is_some();
     if let Some(endpoint) = queue.endpoint.as_ref().filter(|_| !configured) {
         builder = builder.endpoint_url(endpoint);
     }
     let client = builder.retry_partition(retry::partition(format!("sqs {}", queue.url))).build();
-    Sqs::new(aws_sdk_sqs::Client::from_conf(client), &queue.url)
+    Sqs::new(aws_sdk_sqs::Client::from_conf(client), &queue.url, Reporter::new(Arc::new(scope), observer))
 }
 
 /// Returns the region in which roles are assumed.
@@ -171,10 +180,13 @@ fn with_login(shared: &SdkConfig, login: &Login) -> SdkConfig {
 impl Clients {
     fn new(config: &SdkConfig, identity: &Identity, scope: &Scope) -> Self {
         let config = config.to_builder().region(Region::new(scope.region.to_string())).build();
-        // The quotas are process-wide by name.
+        // A quota of its own for each service; the names are only for the SDK's log.
         let partition = |service| retry::partition(format!("{service} {identity} {}", scope.region));
         let ecs = aws_sdk_ecs::config::Builder::from(&config).retry_partition(partition("ecs")).build();
         let ec2 = aws_sdk_ec2::config::Builder::from(&config).retry_partition(partition("ec2")).build();
         Self { ecs: aws_sdk_ecs::Client::from_conf(ecs), ec2: aws_sdk_ec2::Client::from_conf(ec2) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,8 +39,8 @@ fn with_attempts(attempts: Option<&str>) -> Result<RetryConfig, StartError> {
     Ok(RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(Duration::from_millis(500)))
 }
 
-/// Returns the retry quota with this name: one for each service in each scope. The SDK's own is process-wide and hardly ever refills: after an outage
-/// nothing would be retried for hours.
+/// Returns a retry quota with this name: each service has one in each scope. The SDK's own is process-wide and hardly ever
+/// refills: after an outage nothing would be retried for hours.
 pub(super) fn partition(name: String) -> RetryPartition {
     RetryPartition::custom(name).token_bucket(TokenBucket::builder().capacity(1000).refill_rate(10.0).build()).build()
 }

@@ -3,9 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::events::{Message, QueueFailure, QueueState};
+use crate::inventory::Scope;
+use crate::telemetry::MetricsFormat;
 
 /// A queue of messages, or failures, that come at these times. It waits for them for 20 seconds at a time.
 #[derive(Clone, Default)]
@@ -28,6 +31,11 @@ impl Scripted {
 impl EventQueue for Scripted {
     fn url(&self) -> &str {
         "https://sqs.eu-west-1.amazonaws.com/123456789012/tasks"
+    }
+
+    fn scope(&self) -> &Scope {
+        static SCOPE: LazyLock<Scope> = LazyLock::new(|| Scope { region: "eu-west-1".into(), account: None });
+        &SCOPE
     }
 
     async fn receive(&mut self) -> Received {
@@ -222,6 +230,113 @@ async fn interval_is_short_again_after_changes_of_which_no_event_told() {
     let start = time::Instant::now();
     let run = daemon(&fixture, &script).run_with(unlimited(Interval::Auto), vec![queue]);
     assert!(time::timeout(Duration::from_secs(645), run).await.is_err());
-    // The change is found at 320 s, and its event might still come until the next refresh.
-    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 10, 20, 320, 620, 630, 640]);
+    // The change is found at 320 s, and its event might still come within two minutes.
+    let starts = seconds_of(start, script.starts.borrow().iter());
+    assert_eq!(starts[..6], [0, 10, 20, 320, 450, 460]);
+    assert_eq!(starts.last(), Some(&640));
+}
+
+/// The metric follows the warning.
+#[tokio::test(start_paused = true)]
+async fn missing_events_are_a_metric() {
+    let steps = [running(&["a"]), running(&["a", "b"])].map(Step::Learns);
+    let (fixture, script) = (Fixture::new(), Script::of(steps));
+    let daemon = daemon(&fixture, &script);
+    let (telemetry, status) = (daemon.telemetry.clone(), daemon.status.clone());
+    let queue = Scripted::of([(400_000, Ok(vec![event("a", 9, "PENDING")]))]);
+    let missing = || {
+        const SERIES: &str = "ecs_discovery_events_missing{account_id=\"\",region=\"eu-west-1\"} ";
+        let text = telemetry.metrics(&status.get(), MetricsFormat::Classic);
+        text.lines().find_map(|line| line.strip_prefix(SERIES).map(str::to_owned))
+    };
+    let watched = async {
+        let mut seen = Vec::new();
+        // The change is found at 10 s.
+        for seconds in [1, 128, 2, 268, 2] {
+            time::sleep(Duration::from_secs(seconds)).await;
+            seen.push(missing());
+        }
+        seen
+    };
+    let seen = tokio::select! {
+        seen = watched => seen,
+        _ = daemon.run_with(unlimited(Interval::Auto), vec![queue]) => unreachable!(),
+    };
+    assert_eq!(seen, ["0", "0", "1", "1", "0"].map(|value| Some(value.to_owned())));
+}
+
+/// One task is pending all the time.
+#[tokio::test(start_paused = true)]
+async fn pending_tasks_are_watched_loosely_while_events_flow_and_closely_otherwise() {
+    let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(last_pending(&["a", "b"]))]));
+    let queue = Scripted::of([(15_000, Ok(vec![event("a", 1, "PENDING")])), (100_000, Err(unavailable()))]);
+    let looks: Vec<_> = run_with_queue(150, &fixture, &script, &queue).await.iter().map(|(at, _)| at / 1000).collect();
+    // The event comes between the looks at 14 and 16 s, and the queue fails after the one at 91 s.
+    let loose = [16, 21, 31, 51, 91];
+    let close: Vec<u128> = (2..=14).step_by(2).collect();
+    let close_again: Vec<u128> = (102..=120).step_by(2).collect();
+    assert_eq!(looks, [&close[..], &loose, &close_again].concat());
+}
+
+/// The rule is lost after the first event: a look finds a change of which no event tells.
+#[tokio::test(start_paused = true)]
+async fn new_tasks_are_watched_closely_after_changes_of_which_no_event_told() {
+    let steps = [running(&["a"]), running(&["a"]), last_pending(&["a", "b"]), last_pending(&["a", "b", "c"])];
+    let (fixture, script) = (Fixture::new(), Script::of(steps.map(Step::Learns)));
+    script.next_look.borrow_mut().push_back(Ok(in_version(2, last_pending(&["a", "b"]))));
+    let queue = Scripted::of([(1_000, Ok(vec![event("a", 1, "PENDING")]))]);
+    let start = time::Instant::now();
+    let run = daemon(&fixture, &script).run_with(unlimited(Interval::Auto), vec![queue]);
+    assert!(time::timeout(Duration::from_secs(459), run).await.is_err());
+    // Two minutes after the look at 315 s, events are missing.
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 10, 310, 440, 450]);
+    let looks = seconds_of(start, script.looks.borrow().iter().map(|(at, _)| at));
+    assert_eq!(looks, [315, 325, 345, 385, 442, 444, 446, 448, 452, 454, 456, 458]);
+}
+
+/// More tasks than hints are kept, and one that no hint is left for.
+fn flood() -> Vec<Message> {
+    (0..10_050).map(|n| event(&format!("task-{n:05}"), 3, "RUNNING")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_hints_lead_to_a_refresh_at_once() {
+    let steps = [running(&["a"]), running(&["a", "lost"])];
+    let (fixture, script) = (Fixture::new(), Script::of(steps.map(Step::Learns)));
+    let start = time::Instant::now();
+    run_with_queue(102, &fixture, &script, &Scripted::of([(100_000, Ok(flood()))])).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 100]);
+    assert_eq!(fixture.tasks().unwrap(), ["a", "lost"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_dropped_while_others_are_gathered_or_retried_lead_to_a_refresh_at_once() {
+    let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(running(&["a"]))]));
+    let mut messages = flood();
+    let second = messages.split_off(5_000);
+    let queue = Scripted::of([(100_000, Ok(messages)), (100_100, Ok(second))]);
+    let start = time::Instant::now();
+    run_with_queue(102, &fixture, &script, &queue).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 100]);
+}
+
+/// Nothing that happens during a refresh may be lost either: it may have listed the tasks before.
+#[tokio::test(start_paused = true)]
+async fn hints_dropped_during_a_refresh_lead_to_another_one() {
+    let slow = Step::Takes(Duration::from_secs(30), running(&["a"]));
+    let (fixture, script) = (Fixture::new(), Script::of([slow, Step::Learns(running(&["a", "lost"]))]));
+    let start = time::Instant::now();
+    run_with_queue(40, &fixture, &script, &Scripted::of([(10_000, Ok(flood()))])).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 30]);
+    assert_eq!(fixture.tasks().unwrap(), ["a", "lost"]);
+}
+
+/// Refreshes are as far apart as they would be without events.
+#[tokio::test(start_paused = true)]
+async fn flood_of_hints_does_not_refresh_without_pause() {
+    let (fixture, script) = (Fixture::new(), Script::of([Step::Learns(running(&["a"]))]));
+    let flood = |second: u64| (second * 1000, Ok(flood()));
+    let start = time::Instant::now();
+    run_with_queue(119, &fixture, &script, &Scripted::of((100..103).map(flood))).await;
+    assert_eq!(seconds_of(start, script.starts.borrow().iter()), [0, 100, 110]);
 }

@@ -67,9 +67,38 @@ fn tasks_are_not_watched_if_refreshes_are_as_frequent() {
 fn events_make_close_looks_unnecessary() {
     let start = Instant::now();
     let mut watch = Watch::new(MINUTE, start);
-    watch.set_pace(Pace::Loose);
+    watch.set_pace(Pace::Loose, start);
     watch.update([task("prod", 1)], nobody, start);
     assert_eq!(times(&looks(&mut watch, start, seconds(3600))), [5.0, 15.0, 35.0, 75.0]);
+}
+
+#[test]
+fn tasks_are_watched_closely_again_when_events_fall_silent() {
+    let start = Instant::now();
+    let mut watch = Watch::new(5 * MINUTE, start);
+    watch.set_pace(Pace::Loose, start);
+    watch.update([task("prod", 1)], nobody, start);
+    watch.refreshed(start);
+    assert_eq!(times(&looks(&mut watch, start, seconds(50))), [5.0, 15.0, 35.0]);
+    watch.set_pace(Pace::Close, start + seconds(50));
+    let at = times(&looks(&mut watch, start, seconds(60)));
+    assert_eq!(at, [52.0, 54.0, 56.0, 58.0]);
+    // Setting the same again, as after every event, postpones nothing and hurries nothing.
+    watch.set_pace(Pace::Close, start + seconds(59));
+    assert_eq!(watch.next_due(), Some(start + seconds(60)));
+    watch.set_pace(Pace::Loose, start + seconds(59));
+    assert_eq!(times(&looks(&mut watch, start, seconds(200))), [60.0, 140.0], "as if it had been loose all the time");
+}
+
+#[test]
+fn task_that_was_left_to_the_refreshes_is_watched_closely_when_events_fall_silent() {
+    let start = Instant::now();
+    let mut watch = Watch::new(seconds(5), start);
+    watch.set_pace(Pace::Loose, start);
+    watch.update([task("prod", 1)], nobody, start);
+    assert_eq!(watch.next_due(), None);
+    watch.set_pace(Pace::Close, start + seconds(1));
+    assert_eq!(watch.next_due(), Some(start + seconds(3)));
 }
 
 #[test]

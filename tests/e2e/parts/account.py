@@ -87,6 +87,38 @@ class Account:
         address = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
         self.ec2.associate_address(AllocationId=address, NetworkInterfaceId=details["networkInterfaceId"])
 
+    # Events
+
+    @cached_property
+    def sqs(self):
+        return self._client("sqs")
+
+    @cached_property
+    def event_bridge(self):
+        return self._client("events")
+
+    def queue_of_task_events(self, name):
+        """Creates a queue, and a rule that sends the events of tasks to it; returns its URL."""
+        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        [arn] = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"].values()
+        pattern = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}
+        self.event_bridge.put_rule(Name=name, EventPattern=json.dumps(pattern))
+        self.event_bridge.put_targets(Rule=name, Targets=[{"Id": name, "Arn": arn}])
+        return url
+
+    def put_task_event(self, cluster, task, version, status, desired="RUNNING"):
+        """Puts the event that a task has this status. In moto, the version of a task is always 1."""
+        statuses = {"lastStatus": status, "desiredStatus": desired}
+        detail = {"clusterArn": cluster, "taskArn": task, "version": version, **statuses}
+        entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": json.dumps(detail)}
+        assert self.event_bridge.put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+    def messages(self, url):
+        """Returns the number of messages in a queue, including those that have been received and not deleted."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        counts = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(map(int, counts.values()))
+
     # Permissions
 
     def user_with(self, *actions, name="sidecar"):

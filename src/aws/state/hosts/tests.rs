@@ -5,7 +5,7 @@ use simaws::{
 };
 
 use super::*;
-use crate::aws::api::Caller;
+use crate::aws::api::{Caller, Reporter};
 use crate::cli::{Parsed, parse};
 use crate::inventory::{Attempt, Observer, Scope, TaskStatus};
 
@@ -19,8 +19,10 @@ impl Observer for Nobody {
 fn hosts(aws: &SimAws, attribute_ttl: Option<Duration>) -> Hosts {
     let Ok(Parsed::Run(config)) = parse([], |_| None) else { panic!("the defaults must be valid") };
     let scope = Scope { region: "us-east-1".into(), account: None };
-    let (caller, credentials) =
-        (Caller::new(scope.into(), std::sync::Arc::new(Nobody)), Credentials::new("AKIA", "x", None, None, ""));
+    let (caller, credentials) = (
+        Caller::new(Reporter::new(scope.into(), std::sync::Arc::new(Nobody))),
+        Credentials::new("AKIA", "x", None, None, ""),
+    );
     let http = aws_smithy_http_client::Builder::new().build_http();
     let ecs = aws_sdk_ecs::Config::builder()
         .http_client(http.clone())
