@@ -3,8 +3,9 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`world`] | the world of a benchmark |
-//! | [`account`] | the flags for it, its expected targets, and a change of it |
-//! | [`program`] | the program as a child process, and its resource usage |
+//! | [`account`] | the flags for it, and a change of it |
+//! | [`targets`] | its expected targets |
+//! | [`program`], [`refreshed`] | the program as a child process; its refreshes and its resource usage |
 //! | [`measure`] | a scenario from a cold start to a restart |
 //! | [`table`], [`waterfall`] | the output |
 //!
@@ -13,8 +14,12 @@
 
 mod account;
 mod measure;
+#[path = "../program.rs"]
 mod program;
+mod refreshed;
 mod table;
+#[path = "../targets.rs"]
+mod targets;
 mod waterfall;
 #[path = "../world.rs"]
 mod world;
