@@ -32,18 +32,36 @@ pub(crate) struct Shape {
     pub(crate) tenths_on_ec2: usize,
     /// The number of scopes, each of which has all of the above.
     pub(crate) scopes: usize,
+    /// Whether some task definitions have most of the tasks (Zipf's law) instead of all equally many.
+    pub(crate) skewed: bool,
 }
 
 impl Shape {
     /// Returns the default shape: six task definitions per hundred tasks, three clusters, 30 % of the tasks on EC2.
     pub(crate) fn usual(tasks: usize) -> Self {
-        Self { tasks, definitions: (tasks * 6 / 100).max(2), clusters: CLUSTERS.len(), tenths_on_ec2: 3, scopes: 1 }
+        Self {
+            tasks,
+            definitions: (tasks * 6 / 100).max(2),
+            clusters: CLUSTERS.len(),
+            tenths_on_ec2: 3,
+            scopes: 1,
+            skewed: false,
+        }
     }
 
     /// Returns the regions, in each of which every account has a scope: up to four.
     pub(crate) fn regions(self) -> &'static [&'static str] {
         let regions = (1..=REGIONS.len()).rev().find(|regions| self.scopes.is_multiple_of(*regions));
         &REGIONS[..regions.unwrap_or(1)]
+    }
+
+    /// Returns which of the task definitions the nth task has: each has at least one task.
+    fn definition_of(self, nth: usize, definitions: usize) -> usize {
+        if !self.skewed || nth < definitions {
+            return nth % definitions;
+        }
+        let random = (mixed(nth) >> 11) as f64 / (1_u64 << 53) as f64;
+        (((definitions + 1) as f64).powf(random) as usize - 1).min(definitions - 1)
     }
 
     /// Returns the names of the clusters with their numbers of tasks.
@@ -88,7 +106,7 @@ fn scope(shape: Shape, nth: usize) -> World {
         let mut on_instances = 0;
         for n in 0..size {
             let kind = usize::from(n % 10 >= shape.tenths_on_ec2);
-            let definition = &kinds[kind][placed[kind] % kinds[kind].len()];
+            let definition = &kinds[kind][shape.definition_of(placed[kind], kinds[kind].len())];
             let on = (kind == 0)
                 .then(|| instance(&mut world, &mut cluster, on_instances / TASKS_PER_INSTANCE, first_instance));
             on_instances += usize::from(on.is_some());

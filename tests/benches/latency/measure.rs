@@ -36,22 +36,36 @@ pub(crate) struct Measured {
     pub(crate) ec2: Vec<Duration>,
     /// The times until tasks that were to stop were out of the file.
     pub(crate) stopped: Vec<Duration>,
-    /// The calls during the load, and how many of them were throttled.
-    pub(crate) calls: BTreeMap<String, usize>,
+    /// The calls while tasks were created, and until every change was noticed.
+    pub(crate) while_creating: Calls,
+    pub(crate) all: Calls,
+}
+
+/// The calls of some time.
+pub(crate) struct Calls {
+    pub(crate) counts: BTreeMap<String, usize>,
     pub(crate) throttled: usize,
-    /// How long the load took.
     pub(crate) seconds: f64,
 }
 
-impl Measured {
+impl Calls {
+    fn between(calls: &simaws::Calls, begin: Instant, end: Instant) -> Self {
+        let (mut counts, mut throttled) = (BTreeMap::new(), 0);
+        for call in calls.spans().filter(|call| (begin..end).contains(&call.begun)) {
+            *counts.entry(call.operation.clone()).or_default() += 1;
+            throttled += usize::from(call.throttled);
+        }
+        Self { counts, throttled, seconds: (end - begin).as_secs_f64() }
+    }
+
     /// Returns the number of calls of an operation.
     pub(crate) fn count(&self, operation: &str) -> usize {
-        self.calls.get(operation).copied().unwrap_or(0)
+        self.counts.get(operation).copied().unwrap_or(0)
     }
 
     /// Returns the calls of a service per second.
     pub(crate) fn rate(&self, service: &str) -> f64 {
-        let calls = self.calls.iter().filter(|(operation, _)| operation.starts_with(service));
+        let calls = self.counts.iter().filter(|(operation, _)| operation.starts_with(service));
         calls.map(|(_, count)| *count).sum::<usize>() as f64 / self.seconds
     }
 }
@@ -68,7 +82,6 @@ pub(crate) fn measure(binary: &Path, run: &Run) -> Outcome<Measured> {
     let mut file = Watched::new(&path);
     file.wait_until("all targets", Instant::now() + DEADLINE, |file| file.targets == before)?;
 
-    aws.take_calls();
     let begun = Instant::now();
     let replaced = start(&aws, &run.load, QUEUE).ok_or("there are too few tasks to replace")?;
     let end = begun + run.load.over;
@@ -76,15 +89,13 @@ pub(crate) fn measure(binary: &Path, run: &Run) -> Outcome<Measured> {
     let expected = expected(before, &replaced);
     let is_over = |file: &Watched| Instant::now() > last && file.targets == expected;
     file.wait_until("every change is in the file", last + DEADLINE, is_over)?;
-    let calls = aws.take_calls();
+    let noticed = Instant::now();
     for (_, line) in program.log.try_iter() {
         entry(&line)?;
     }
     program.stop()?;
 
-    let during = calls.spans().filter(|call| call.begun < end);
-    let mut counts = BTreeMap::new();
-    during.for_each(|call| *counts.entry(call.operation.clone()).or_default() += 1);
+    let calls = aws.take_calls();
     let unexpected = aws.unexpected();
     if !unexpected.is_empty() {
         return Err(format!("calls that simaws rejected: {unexpected:?}").into());
@@ -98,9 +109,8 @@ pub(crate) fn measure(binary: &Path, run: &Run) -> Outcome<Measured> {
         fargate: came(false)?,
         ec2: came(true)?,
         stopped: times(replaced.iter().map(|one| (file.left.get(&one.old.0), one.old.1)))?,
-        calls: counts,
-        throttled: calls.throttled(),
-        seconds: run.load.over.as_secs_f64(),
+        while_creating: Calls::between(&calls, begun, end),
+        all: Calls::between(&calls, begun, noticed),
     })
 }
 
