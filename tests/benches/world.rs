@@ -55,10 +55,15 @@ impl Shape {
         &REGIONS[..regions.unwrap_or(1)]
     }
 
-    /// Returns which of the task definitions the nth task has: each has at least one task.
+    /// Returns which of the task definitions the nth task has. Each has at least one task, which may be anywhere in the
+    /// listing, as on AWS.
     fn definition_of(self, nth: usize, definitions: usize) -> usize {
-        if !self.skewed || nth < definitions {
+        if !self.skewed {
             return nth % definitions;
+        }
+        let each = self.tasks / self.definitions;
+        if nth.is_multiple_of(each) {
+            return nth / each % definitions;
         }
         let random = (mixed(nth) >> 11) as f64 / (1_u64 << 53) as f64;
         (((definitions + 1) as f64).powf(random) as usize - 1).min(definitions - 1)

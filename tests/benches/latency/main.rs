@@ -37,8 +37,8 @@ use program::{Outcome, binary};
 use world::Shape;
 
 const USAGE: &str =
-    "cargo bench -p benches --bench latency [-- [--tasks N] [--clusters N] [--starts N] [--over SECONDS]
-    [--first-start TASKS]]";
+    "cargo bench -p benches --bench latency [-- [loads] [first-start] [--tasks N] [--clusters N] [--starts N] [--over SECONDS]]
+--tasks is for both, and by default 900 for loads and 10,000 for the first start.";
 
 /// The latency of the simulated AWS.
 const LATENCY: Duration = Duration::from_millis(15);
@@ -57,34 +57,45 @@ fn main() -> ExitCode {
 }
 
 fn benchmark(arguments: &[String]) -> Outcome<()> {
-    let (mut tasks, mut clusters, mut starts, mut over, mut first) = (900, None, 200, 210, 10_000);
+    let (mut tasks, mut clusters, mut starts, mut over, mut parts) = (None, None, 200, 210, Vec::new());
     let mut given = arguments.iter();
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
         match argument.as_str() {
             "--bench" => {}
-            "--tasks" => tasks = value()?.parse()?,
+            "--tasks" => tasks = Some(value()?.parse()?),
             "--clusters" => clusters = Some(value()?.parse()?),
             "--starts" => starts = value()?.parse()?,
             "--over" => over = value()?.parse()?,
-            "--first-start" => first = value()?.parse()?,
+            "loads" | "first-start" => parts.push(argument.as_str()),
             _ => return Err(USAGE.into()),
         }
     }
-    let usual = Shape::usual(tasks);
-    let shape = Shape { clusters: clusters.unwrap_or(usual.clusters), ..usual };
-    let many = Load::of(starts, Duration::from_secs(over));
-    let few = Load::a_hundredth_a_minute(tasks);
+    let shape = |tasks| {
+        let usual = Shape::usual(tasks);
+        Shape { clusters: clusters.unwrap_or(usual.clusters), ..usual }
+    };
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    if wanted("loads") {
+        loads(shape(tasks.unwrap_or(900)), Load::of(starts, Duration::from_secs(over)))?;
+    }
+    if wanted("first-start") {
+        for skewed in [true, false] {
+            let shape = Shape { skewed, ..shape(tasks.unwrap_or(10_000)) };
+            println!("{}", table::of_first_start(shape, &first_start::measure(shape, LATENCY)?));
+        }
+    }
+    Ok(())
+}
+
+/// Measures every configuration under two loads, all at once: they mostly wait.
+fn loads(shape: Shape, many: Load) -> Outcome<()> {
+    let few = Load::a_hundredth_a_minute(shape.tasks);
     let runs =
         |load: Load| Configuration::ALL.map(|configuration| Run { configuration, shape, load, latency: LATENCY });
-    // All at once: they mostly wait.
     let measured = measure_all(&[runs(many), runs(few)].concat())?;
     let (many, few) = measured.split_at(Configuration::ALL.len());
     println!("{}", table::of_loads(shape, many, few));
-    for skewed in [true, false] {
-        let shape = Shape { skewed, ..Shape::usual(first) };
-        println!("{}", table::of_first_start(shape, &first_start::measure(shape, LATENCY)?));
-    }
     Ok(())
 }
 
