@@ -55,18 +55,20 @@ impl Shape {
         &REGIONS[..regions.unwrap_or(1)]
     }
 
-    /// Returns which of the task definitions the nth task has. Each has at least one task, which may be anywhere in the
-    /// listing, as on AWS.
+    /// Returns which of the task definitions the nth task has. Skewed, the kth definition has 1/k as many tasks as the first
+    /// one, in no order: multiples of the golden ratio are spread evenly.
     fn definition_of(self, nth: usize, definitions: usize) -> usize {
+        const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
         if !self.skewed {
             return nth % definitions;
         }
-        let each = self.tasks / self.definitions;
-        if nth.is_multiple_of(each) {
-            return nth / each % definitions;
-        }
-        let random = (mixed(nth) >> 11) as f64 / (1_u64 << 53) as f64;
-        (((definitions + 1) as f64).powf(random) as usize - 1).min(definitions - 1)
+        let harmonic = |count: usize| (1..=count).map(|k| 1.0 / k as f64).sum::<f64>();
+        let mut left = (nth as f64 * GOLDEN_RATIO).fract() * harmonic(definitions);
+        let has_it = |definition: &usize| {
+            left -= 1.0 / (definition + 1) as f64;
+            left < 0.0
+        };
+        (0..definitions).find(has_it).unwrap_or(0)
     }
 
     /// Returns the names of the clusters with their numbers of tasks.
