@@ -111,6 +111,18 @@ async fn failing_looks_cost_nothing_but_calls() {
     assert!(script.looks.borrow().len() < 20, "{} looks", script.looks.borrow().len());
 }
 
+/// In each minute another task starts and never comes up. The watch looks at it and finds it gone in the end.
+#[tokio::test(start_paused = true)]
+async fn crash_loop_is_not_looked_at_for_ever() {
+    const HOURS: u64 = 6;
+    let crashes = (0..=60 * HOURS).map(|n| Step::Learns(last_pending(&["a", &format!("b-{n}")])));
+    let (fixture, script) = (Fixture::new(), Script::of(crashes));
+    run_for(HOURS * 3600, daemon(&fixture, &script), unlimited(Interval::Every(Duration::from_secs(60)))).await;
+    // Those that are saved up, and one in ten seconds.
+    let looks = script.looks.borrow().len() as u64;
+    assert!(looks <= 120 + HOURS * 360, "{looks} looks");
+}
+
 /// A small fleet needs no more than the shortest interval.
 #[tokio::test(start_paused = true)]
 async fn automatic_interval_follows_the_fleet() {

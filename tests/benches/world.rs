@@ -32,18 +32,43 @@ pub(crate) struct Shape {
     pub(crate) tenths_on_ec2: usize,
     /// The number of scopes, each of which has all of the above.
     pub(crate) scopes: usize,
+    /// Whether some task definitions have most of the tasks (Zipf's law) instead of all equally many.
+    pub(crate) skewed: bool,
 }
 
 impl Shape {
     /// Returns the default shape: six task definitions per hundred tasks, three clusters, 30 % of the tasks on EC2.
     pub(crate) fn usual(tasks: usize) -> Self {
-        Self { tasks, definitions: (tasks * 6 / 100).max(2), clusters: CLUSTERS.len(), tenths_on_ec2: 3, scopes: 1 }
+        Self {
+            tasks,
+            definitions: (tasks * 6 / 100).max(2),
+            clusters: CLUSTERS.len(),
+            tenths_on_ec2: 3,
+            scopes: 1,
+            skewed: false,
+        }
     }
 
     /// Returns the regions, in each of which every account has a scope: up to four.
     pub(crate) fn regions(self) -> &'static [&'static str] {
         let regions = (1..=REGIONS.len()).rev().find(|regions| self.scopes.is_multiple_of(*regions));
         &REGIONS[..regions.unwrap_or(1)]
+    }
+
+    /// Returns which of the task definitions the nth task has. Skewed, the kth definition has 1/k as many tasks as the first
+    /// one, in no order: multiples of the golden ratio are spread evenly.
+    fn definition_of(self, nth: usize, definitions: usize) -> usize {
+        const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+        if !self.skewed {
+            return nth % definitions;
+        }
+        let harmonic = |count: usize| (1..=count).map(|k| 1.0 / k as f64).sum::<f64>();
+        let mut left = (nth as f64 * GOLDEN_RATIO).fract() * harmonic(definitions);
+        let has_it = |definition: &usize| {
+            left -= 1.0 / (definition + 1) as f64;
+            left < 0.0
+        };
+        (0..definitions).find(has_it).unwrap_or(0)
     }
 
     /// Returns the names of the clusters with their numbers of tasks.
@@ -88,7 +113,7 @@ fn scope(shape: Shape, nth: usize) -> World {
         let mut on_instances = 0;
         for n in 0..size {
             let kind = usize::from(n % 10 >= shape.tenths_on_ec2);
-            let definition = &kinds[kind][placed[kind] % kinds[kind].len()];
+            let definition = &kinds[kind][shape.definition_of(placed[kind], kinds[kind].len())];
             let on = (kind == 0)
                 .then(|| instance(&mut world, &mut cluster, on_instances / TASKS_PER_INSTANCE, first_instance));
             on_instances += usize::from(on.is_some());
@@ -272,7 +297,7 @@ fn uuid(n: usize) -> String {
 }
 
 /// Returns a pseudorandom number (Vigna's `splitmix64`).
-fn mixed(n: usize) -> u64 {
+pub(crate) fn mixed(n: usize) -> u64 {
     let mut z = (n as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -2,7 +2,7 @@
 
 use simaws::{Fault, FaultKind};
 
-use crate::fixtures::{API, TWO_CLUSTERS, two_clusters};
+use crate::fixtures::{API, SHOP, TWO_CLUSTERS, two_clusters};
 use crate::harness::{Scene, wait_until};
 
 /// Returns a scene in which the response for one task definition takes for ever.
@@ -25,6 +25,19 @@ fn targets_are_there_before_the_first_refresh_ends() {
     scene.wait_for_targets(&TWO_CLUSTERS);
     wait_until("the set is whole", || server.get("/-/ready").status == 200);
     reader.stop();
+    scene.stop();
+}
+
+#[test]
+fn targets_are_there_before_a_call_for_hosts_ends() {
+    let mut scene = one_definition_hangs();
+    scene.aws.add_fault(Fault::always("ec2:DescribeInstances", FaultKind::Hang));
+    let server = scene.serve();
+    wait_until("some targets are written", || scene.targets().contains(SHOP));
+    assert_eq!(server.metrics().value("refreshes_total"), Some(0.0));
+    assert_eq!(scene.targets().len(), 1, "the others wait for a host or for a task definition");
+    scene.aws.clear_faults();
+    scene.wait_for_targets(&TWO_CLUSTERS);
     scene.stop();
 }
 

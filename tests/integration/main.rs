@@ -15,6 +15,7 @@
 //! | [`budgets`] | the exact API calls of a refresh |
 //! | [`scopes`] | accounts, regions, patterns of clusters |
 //! | [`events`] | events of a queue: latency, damaged messages, faults of the queue |
+//! | [`watch`] | tasks that come up or stop between refreshes |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
 //! | [`cache`] | the cache file |
 //! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
@@ -62,4 +63,5 @@ mod restart;
 mod rotation;
 mod scopes;
 mod slowness;
+mod watch;
 mod web;

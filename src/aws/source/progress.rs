@@ -8,16 +8,23 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::those::{OfTask, known_tasks, those};
 use crate::aws::state::hosts::Hosts;
 use crate::inventory::{
-    ClusterRef, ClusterTasks, Failures, Fetched, ListedTask, Snapshot, Task, TaskDefinition, TaskDefinitionArn,
+    ClusterRef, ClusterTasks, ContainerInstanceArn, Failures, Fetched, HostAddress, ListedTask, NoHost, Snapshot, Task,
+    TaskDefinition, TaskDefinitionArn,
 };
 
 /// The time between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// When hosts are first resolved: before the first report, which then has the tasks on them too.
+const FIRST_HOSTS: Duration = Duration::from_millis(750);
+
+/// The addresses of container instances.
+type Resolved = HashMap<ContainerInstanceArn, Fetched<HostAddress, NoHost>>;
 
 /// The tasks and task definitions that have been described so far.
 #[derive(Default)]
@@ -35,35 +42,34 @@ impl Progress {
         self.definitions.borrow_mut().insert(arn.clone(), definition.clone());
     }
 
-    /// Reports every second, for ever, what is known: only tasks of which everything is.
+    /// Reports every second, for ever, what is known: only tasks of which everything is. Hosts are resolved meanwhile, so
+    /// that a slow call for them delays only tasks that need one.
     pub(super) async fn report(&self, hosts: &mut Hosts, needs_instance: &OfTask, report: &mut dyn FnMut(Snapshot)) {
-        loop {
-            sleep(INTERVAL).await;
-            let mut snapshot = self.snapshot();
-            if snapshot.definitions.is_empty() {
-                continue;
+        let resolved = RefCell::<Resolved>::default();
+        let resolving = async {
+            sleep(FIRST_HOSTS).await;
+            loop {
+                let snapshot = self.snapshot();
+                let tasks: Vec<_> = known_tasks(&snapshot.clusters).collect();
+                let on_instances = those(&tasks, &snapshot.definitions, needs_instance);
+                // Failures are those of the snapshot itself, which resolves hosts again.
+                let known = hosts.resolve(&on_instances, &mut Failures::default()).await;
+                *resolved.borrow_mut() = known;
+                sleep(INTERVAL).await;
             }
-            let clusters = std::mem::take(&mut snapshot.clusters);
-            let tasks: Vec<_> = known_tasks(&clusters).collect();
-            let on_instances = those(&tasks, &snapshot.definitions, needs_instance);
-            // Failures are those of the snapshot itself, which resolves hosts again.
-            snapshot.hosts = hosts.resolve(&on_instances, &mut Failures::default()).await;
-            let known = |host| matches!(host, &Fetched::Known(_) | &Fetched::Gone(_));
-            let is_known = |task: &Task| {
-                task.container_instance.as_ref().is_none_or(|arn| snapshot.hosts.get(arn).is_none_or(known))
-            };
-            let clusters = clusters.iter().map(|cluster| ClusterTasks {
-                cluster: cluster.cluster.clone(),
-                tasks: cluster.tasks.as_ref().map_err(|failure| *failure).map(|tasks| {
-                    let known =
-                        tasks.iter().filter(|listed| matches!(&listed.task, Fetched::Known(task) if is_known(task)));
-                    known.cloned().collect()
-                }),
-                details: None,
-            });
-            snapshot.clusters = clusters.collect();
-            report(snapshot);
-        }
+        };
+        let reporting = async {
+            let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let snapshot = self.snapshot();
+                if !snapshot.definitions.is_empty() {
+                    report(with_hosts(snapshot, resolved.borrow().clone(), needs_instance));
+                }
+            }
+        };
+        tokio::join!(resolving, reporting);
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -93,4 +99,28 @@ impl Progress {
             failures: Failures::default(),
         }
     }
+}
+
+/// Returns the snapshot with these hosts and without the tasks whose hosts are not among them.
+fn with_hosts(snapshot: Snapshot, hosts: Resolved, needs_instance: &OfTask) -> Snapshot {
+    let known = |listed: &ListedTask| {
+        let Fetched::Known(task) = &listed.task else { return false };
+        let host = task.container_instance.as_ref().and_then(|arn| hosts.get(arn));
+        let needed = match snapshot.definitions.get(&task.definition) {
+            Some(Fetched::Known(definition)) => needs_instance(task, definition),
+            _ => false,
+        };
+        !needed || task.container_instance.is_none() || matches!(host, Some(Fetched::Known(_) | Fetched::Gone(_)))
+    };
+    let of_cluster = |cluster: &ClusterTasks| ClusterTasks {
+        cluster: cluster.cluster.clone(),
+        tasks: cluster
+            .tasks
+            .as_ref()
+            .map(|tasks| tasks.iter().filter(|task| known(task)).cloned().collect())
+            .map_err(|failure| *failure),
+        details: None,
+    };
+    let clusters = snapshot.clusters.iter().map(of_cluster).collect();
+    Snapshot { clusters, hosts, ..snapshot }
 }

@@ -1,11 +1,10 @@
-//! The flags for a world, its expected targets, and a change of it.
+//! The flags for a world, and a change of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
-use simaws::{Task, World};
+use simaws::World;
 
-use crate::world::{PORT, Shape, account, task};
+use crate::world::{Shape, account, task};
 
 impl Shape {
     /// Returns the shape of an organisation: twelve task definitions per hundred tasks in each of these scopes.
@@ -22,38 +21,6 @@ impl Shape {
         let role = |n| format!(",arn:aws:iam::{}:role/discovery", account(n));
         let roles: String = (1..self.scopes / regions.len()).map(role).collect();
         vec![format!("-config.role-arn=self{roles}"), format!("-config.region={}", regions.join(","))]
-    }
-}
-
-/// Returns the targets of a world: the container `app` of every task.
-pub(crate) fn targets(world: &World) -> BTreeSet<String> {
-    iter::once(world).chain(&world.others).flat_map(targets_of_scope).collect()
-}
-
-fn targets_of_scope(world: &World) -> Vec<String> {
-    let addresses: BTreeMap<&str, &str> = world
-        .instances
-        .iter()
-        .filter_map(|instance| Some((instance.instance_id.as_str(), instance.private_ip_address.as_deref()?)))
-        .collect();
-    let hosts: BTreeMap<&str, &str> = world
-        .clusters
-        .iter()
-        .flat_map(|cluster| &cluster.container_instances)
-        .filter_map(|host| Some((host.id.as_str(), *addresses.get(host.ec2_instance_id.as_deref()?)?)))
-        .collect();
-    let tasks = world.clusters.iter().flat_map(|cluster| &cluster.tasks);
-    tasks.filter_map(|task| target(task, &hosts)).collect()
-}
-
-fn target(task: &Task, hosts: &BTreeMap<&str, &str>) -> Option<String> {
-    let app = task.containers.first()?;
-    match &task.container_instance {
-        Some(instance) => {
-            let binding = app.network_bindings.iter().find(|binding| binding["containerPort"] == PORT)?;
-            Some(format!("{}:{}", hosts.get(instance.as_str())?, binding["hostPort"]))
-        }
-        None => Some(format!("{}:{PORT}", app.network_interfaces.first()?["privateIpv4Address"].as_str()?)),
     }
 }
 

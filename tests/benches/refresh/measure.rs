@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use simaws::{Options, SimAws, Span};
 
-use crate::account::{replace_a_hundredth, targets};
-use crate::program::{Outcome, Program, Refreshed};
+use crate::account::replace_a_hundredth;
+use crate::program::{Outcome, Program};
+use crate::refreshed::Refreshed;
+use crate::targets::{targets, targets_in};
 use crate::world::{self, Shape};
 
 /// The call that starts a refresh of a scope and occurs once in it.
@@ -160,9 +162,7 @@ fn check(aws: &SimAws, file: &Path) -> Outcome<()> {
     let mut expected = BTreeSet::new();
     // Without a copy of the world, which may be large.
     aws.change(|world| expected = targets(world));
-    let text = std::fs::read_to_string(file)?;
-    let found: BTreeSet<String> =
-        text.lines().filter_map(|line| line.strip_prefix("  - ")).map(str::to_owned).collect();
+    let found = targets_in(file)?;
     if found == expected {
         return Ok(());
     }

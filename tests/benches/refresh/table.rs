@@ -105,7 +105,7 @@ impl Figure {
 /// Returns the table in Markdown, and the API calls.
 pub(crate) fn table(scenario: &Scenario, measured: &Measured) -> Outcome<String> {
     let binary = std::fs::metadata(&scenario.binary)?.len();
-    let Shape { tasks, definitions, clusters, tenths_on_ec2, scopes } = scenario.shape;
+    let Shape { tasks, definitions, clusters, tenths_on_ec2, scopes, .. } = scenario.shape;
     let profile = scenario.binary.parent().and_then(Path::file_name).unwrap_or_default();
     let mut text = format!(
         "{scopes} scopes with {tasks} tasks, {definitions} task definitions and {clusters} clusters each, {tenths_on_ec2} tenths on \

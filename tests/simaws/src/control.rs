@@ -20,6 +20,9 @@ pub(crate) fn respond(state: &State, request: &Request) -> Response {
             state.lock().faults.clear();
             Response::json(200, &done)
         }
+        ("POST", "lives") => with_body(request, |birth| {
+            state.start_life(birth);
+        }),
         ("GET", "calls") => Response::json(200, &state.lock().calls.to_value()),
         ("GET", "calls/scopes") => Response::json(200, &state.lock().calls.to_value_by_scope()),
         ("POST", "calls/reset") => {

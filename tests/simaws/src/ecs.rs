@@ -1,6 +1,7 @@
 //! ECS: JSON 1.1 over POST, the operation in `X-Amz-Target`.
 
 mod describe;
+pub(crate) mod event;
 mod list;
 mod wire;
 

@@ -5,6 +5,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | `world` | what exists: clusters, tasks, task definitions, instances |
+//! | `life`, `lives` | which tasks change by themselves, and when |
 //! | `faults` | which calls fail, and how |
 //! | `options` | page size, latency, quotas |
 //! | `calls` | which calls were made, and when |
@@ -27,6 +28,8 @@ mod control;
 mod ec2;
 mod ecs;
 mod faults;
+mod life;
+mod lives;
 mod metadata;
 mod options;
 mod paging;
@@ -45,6 +48,7 @@ mod xml;
 
 pub use calls::{Calls, Span};
 pub use faults::{Fault, FaultKind};
+pub use life::{Life, Status, Step};
 pub use options::Options;
 pub use server::SimAws;
 pub use world::{

@@ -4,14 +4,15 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::connection::serve;
+use crate::lives::Birth;
 use crate::state::State;
-use crate::{Calls, Fault, Options, World};
+use crate::{Calls, Fault, Life, Options, Task, World};
 
 /// A running simulated AWS. Dropping it stops the server and closes its connections.
 ///
@@ -72,6 +73,12 @@ impl SimAws {
     /// Returns the current world.
     pub fn world(&self) -> World {
         self.state.lock().world.clone()
+    }
+
+    /// Starts a life of a task, and returns when. `task` is what the task is while it runs. A task with this id that the
+    /// cluster has already changes; otherwise the first step creates it.
+    pub fn start_life(&self, cluster: &str, task: Task, life: Life) -> Instant {
+        self.state.start_life(Birth { cluster: cluster.to_owned(), task, life })
     }
 
     /// Replaces the options and refills the quota buckets.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::faults::{FaultKind, Faults};
+use crate::lives::{Birth, Lives};
 use crate::paging::Tokens;
 use crate::quota::Quotas;
 use crate::request::Request;
@@ -28,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) world: World,
     options: Options,
     pub(crate) queues: Queues,
+    lives: Lives,
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) unexpected: Vec<String>,
@@ -70,6 +72,7 @@ impl State {
             world,
             options: Options::default(),
             queues: Queues::default(),
+            lives: Lives::default(),
             faults: Faults::default(),
             calls: Calls::default(),
             unexpected: Vec::new(),
@@ -80,9 +83,21 @@ impl State {
         Self { inner: Mutex::new(inner), in_flight: AtomicUsize::new(0) }
     }
 
-    /// Locks the state. Poisoning is ignored: a test that panicked while it changed the world has failed anyway.
+    /// Locks the state as of now: lives go on whenever somebody looks. Poisoning is ignored: a test that panicked while
+    /// it changed the world has failed anyway.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *guard;
+        inner.lives.advance(Instant::now(), &mut inner.world, &mut inner.queues);
+        guard
+    }
+
+    /// Starts the life of a task, and returns when.
+    pub(crate) fn start_life(&self, birth: Birth) -> Instant {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        inner.lives.start(birth, now);
+        now
     }
 
     /// Counts a call and decides what happens to it.

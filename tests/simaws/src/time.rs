@@ -2,14 +2,19 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Returns the time after this lifetime, such as `2026-01-31T12:00:00Z`.
+/// Returns the time, such as `2026-01-31T12:00:00Z`.
+pub(crate) fn now() -> String {
+    expiration(Duration::ZERO)
+}
+
+/// Returns the time after this lifetime.
 pub(crate) fn expiration(lifetime: Duration) -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     iso8601((since_epoch + lifetime).as_secs())
 }
 
 /// Formats seconds since 1970 by Howard Hinnant's algorithm `civil_from_days`.
-fn iso8601(seconds: u64) -> String {
+pub(crate) fn iso8601(seconds: u64) -> String {
     let days = seconds / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

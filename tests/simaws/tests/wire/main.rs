@@ -6,6 +6,7 @@ mod control;
 mod ec2;
 mod ecs;
 mod faults;
+mod lives;
 mod scopes;
 mod sts;
 
