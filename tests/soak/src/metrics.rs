@@ -12,6 +12,9 @@ use crate::setup::{ACCOUNTS, Scope};
 /// The metrics of calls, with whose code label the number of series grows until each code has occurred.
 const CALLS: &str = "ecs_discovery_aws_requests_total";
 
+/// The code of an attempt that never left the program, because there were no credentials.
+const NEVER_SENT: &str = "DispatchFailure";
+
 /// The metrics with a series for each cluster.
 const OF_CLUSTERS: [&str; 2] = ["ecs_discovery_targets", "ecs_discovery_cluster_stale_seconds"];
 
@@ -96,8 +99,10 @@ impl Metrics {
             let (service, name) = operation.split_once(':').unwrap_or_default();
             let wanted =
                 [("account_id", account), ("region", scope.region()), ("service", service), ("operation", name)];
-            let is_wanted =
-                |labels: &Labels| wanted.iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value));
+            let is_wanted = |labels: &Labels| {
+                let same = wanted.iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value));
+                same && labels.get("code").is_none_or(|code| code != NEVER_SENT)
+            };
             let counted: f64 = self.named(CALLS).filter(|(labels, _)| is_wanted(labels)).map(|(_, value)| value).sum();
             if !(*least..=most).contains(&(counted as u64)) {
                 let what = format!("{CALLS} counts {counted} calls of {operation}, but there were {least} to {most}");

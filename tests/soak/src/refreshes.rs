@@ -198,9 +198,12 @@ impl Refreshes {
         self.windows.iter().filter(move |window| window.from < end && window.until.is_none_or(|until| until > start))
     }
 
-    /// Returns whether the program counts the call for certain. It gives up a call that takes too long, and, when the
-    /// listing of a cluster fails, those for what was listed before.
+    /// Returns whether the program counts the call for certain. It gives up a call that takes too long; when the listing
+    /// of a cluster fails, those for what was listed before; and in a first refresh those for hosts of what is known so
+    /// far, once everything is.
     fn must_be_counted(&self, scope: Scope, span: &Span) -> bool {
+        const OF_HOSTS: [&str; 2] = ["ecs:DescribeContainerInstances", "ec2:DescribeInstances"];
+        let early = self.scopes[scope.0].previous.is_none() && OF_HOSTS.contains(&span.operation.as_str());
         let slow = matches!(span.fault, Some(FaultKind::Hang | FaultKind::Delay { .. } | FaultKind::SlowBody { .. }));
         let given_up = self.windows_in(span.begun, span.ended).any(|window| match window.disturbs.how {
             How::Stop => true,
@@ -209,7 +212,7 @@ impl Refreshes {
             }
             _ => false,
         });
-        !slow && !given_up
+        !slow && !early && !given_up
     }
 
     /// Returns how many calls of each operation the program must have counted in this scope.

@@ -246,7 +246,7 @@ impl Fleet {
         let exists = |name: &str| self.places[scope.0].clusters.iter().any(|tasks| tasks.name == name);
         let free: Vec<&'static str> = CLUSTERS.into_iter().filter(|name| *name != BIG && !exists(name)).collect();
         // Few clusters, so that refreshes are short: AWS's quotas limit the calls.
-        if free.len() > 1 {
+        if free.len() > 2 {
             let name = *self.random.pick(&free);
             self.create_cluster(scope, name, told);
         }
