@@ -19,7 +19,7 @@ struct Quantity {
 }
 
 const QUANTITIES: [Quantity; 4] = [
-    Quantity { name: "RSS in KiB", of: |sample| sample.resident, most: 8192.0 },
+    Quantity { name: "RSS in KiB", of: |sample| sample.resident, most: 6144.0 },
     Quantity { name: "file descriptors", of: |sample| sample.descriptors, most: 24.0 },
     Quantity { name: "threads", of: |sample| sample.threads, most: 8.0 },
     Quantity { name: "series", of: |sample| sample.series, most: 0.5 },

@@ -190,3 +190,98 @@ fn about(target: &Target) -> About {
 fn describe(group: &Group) -> String {
     format!("{} (container {} of {})", group.target, group.label("container_name"), group.label("task_arn"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refreshes::Disturbs;
+
+    const SCOPE: Scope = Scope(0);
+    const CLUSTER: &str = "c-1";
+
+    fn now() -> (Instant, Instant) {
+        (Instant::now(), Instant::now())
+    }
+
+    /// Returns an oracle that knows of one target, which is up.
+    fn oracle() -> (Oracle, Group) {
+        let labels = [("task_arn", "task"), ("container_name", "app")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let group = Group { target: "10.0.0.1:9102".to_owned(), labels };
+        let mut oracle = Oracle::new(Setup::first());
+        oracle.came_up(Target {
+            scope: SCOPE,
+            cluster: CLUSTER,
+            task: "task".to_owned(),
+            group: group.clone(),
+            up: now(),
+            down: None,
+            gone_after: 1,
+        });
+        (oracle, group)
+    }
+
+    /// Lets a refresh of the scope begin, which proves that the one before is published.
+    fn refresh(oracle: &mut Oracle) {
+        let (begun, ended) = now();
+        let span = Span {
+            operation: "ecs:ListClusters".to_owned(),
+            scope: SCOPE.name(),
+            begun,
+            ended,
+            throttled: false,
+            access_key: "AKIALIFE-1".to_owned(),
+            cluster: None,
+            continues: false,
+            fault: None,
+        };
+        oracle.observe([], [span].iter());
+    }
+
+    fn is_right(oracle: &mut Oracle, groups: &[Group]) -> bool {
+        oracle.check("test", groups, now()).is_ok()
+    }
+
+    #[test]
+    fn target_must_be_there_once_a_refresh_is_known_to_be_published() {
+        let (mut oracle, group) = oracle();
+        assert!(is_right(&mut oracle, &[]) && is_right(&mut oracle, std::slice::from_ref(&group)));
+        refresh(&mut oracle);
+        assert!(is_right(&mut oracle, &[]), "it is not published yet");
+        refresh(&mut oracle);
+        assert!(!is_right(&mut oracle, &[]) && is_right(&mut oracle, std::slice::from_ref(&group)));
+    }
+
+    #[test]
+    fn target_that_went_may_stay_until_an_undisturbed_refresh() {
+        let (mut oracle, group) = oracle();
+        (0..2).for_each(|_| refresh(&mut oracle));
+        oracle.went(now(), 1, |_| true);
+        let window = oracle.refreshes.begin(Disturbs::calls_of(SCOPE, CLUSTER));
+        (0..3).for_each(|_| refresh(&mut oracle));
+        oracle.refreshes.end(window);
+        assert!(is_right(&mut oracle, std::slice::from_ref(&group)), "its cluster failed");
+        (0..3).for_each(|_| refresh(&mut oracle));
+        assert!(!is_right(&mut oracle, std::slice::from_ref(&group)) && is_right(&mut oracle, &[]));
+    }
+
+    #[test]
+    fn fault_of_one_cluster_does_not_excuse_another() {
+        let (mut oracle, group) = oracle();
+        oracle.went(now(), 1, |_| true);
+        oracle.refreshes.begin(Disturbs::calls_of(SCOPE, "c-2"));
+        (0..3).for_each(|_| refresh(&mut oracle));
+        assert!(!is_right(&mut oracle, std::slice::from_ref(&group)));
+    }
+
+    #[test]
+    fn wrong_and_unknown_targets_are_found() {
+        let (mut oracle, group) = oracle();
+        let changed = Group { target: "10.0.0.2:9102".to_owned(), ..group.clone() };
+        let mut other = group.clone();
+        other.labels.insert("task_arn".to_owned(), "other".to_owned());
+        for groups in [&[changed][..], &[other], &[group.clone(), group]] {
+            assert!(!is_right(&mut oracle, groups), "{groups:?}");
+        }
+    }
+}

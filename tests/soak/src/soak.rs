@@ -25,7 +25,7 @@ use crate::{clients, readers};
 const STEP: Duration = Duration::from_millis(10);
 
 /// The share of the publications, in hundredths, after which the program is left alive, so that its size can be measured.
-const LAST_LIFE: u64 = 40;
+const LAST_LIFE: u64 = 30;
 
 /// After how many publications the progress is printed.
 const PROGRESS: u64 = 1000;
@@ -41,7 +41,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 7, publications: 500, without: BTreeSet::new() }
+        Self { seed: 7, publications: 700, without: BTreeSet::new() }
     }
 }
 
