@@ -145,7 +145,7 @@ impl Oracle {
         if !labels.eq(&target.group.labels) || group.target != target.group.target {
             return wrong(format!("differs from {:?}: {group:?}", target.group));
         }
-        if !self.refreshes.setup().selects(target.scope, target.cluster) && self.refreshes.has_written(from) {
+        if !self.refreshes.setup().selects(target.scope, target.cluster) && self.refreshes.has_dropped(target.scope, from) {
             return wrong("its cluster is not scanned".to_owned());
         }
         match target.down {
@@ -177,7 +177,7 @@ impl Oracle {
                 return true;
             };
             let scanned = self.refreshes.setup().selects(target.scope, target.cluster);
-            if scanned { !self.is_over(target, down, now) } else { !self.refreshes.has_written(now) }
+            if scanned { !self.is_over(target, down, now) } else { !self.refreshes.has_dropped(target.scope, now) }
         });
         self.targets = targets;
     }

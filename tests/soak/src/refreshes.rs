@@ -65,6 +65,8 @@ struct Calls {
     /// The starts of the current refresh and of the one before.
     current: Option<Instant>,
     previous: Option<Instant>,
+    /// When a refresh of the whole scope was first known to be published.
+    whole: Option<Instant>,
     /// Calls since the start of the current refresh that the program must have counted when it ends.
     open: Vec<(Instant, String)>,
     /// The same of the refreshes that have ended, by operation.
@@ -160,6 +162,7 @@ impl Refreshes {
         }
         self.ended += 1;
         if !self.is_disturbed(scope, None, start, at, previous) {
+            self.scopes[scope.0].whole.get_or_insert(at);
             for cluster in CLUSTERS.into_iter().filter(|cluster| self.setup.selects(scope, cluster)) {
                 if !self.is_disturbed(scope, Some(cluster), start, at, previous) {
                     let known = self.undisturbed.entry((scope, cluster)).or_default();
@@ -231,9 +234,14 @@ impl Refreshes {
         all.copied().filter(move |refresh| refresh.published <= at)
     }
 
-    /// Returns whether this life was known at this time to have written the file.
-    pub(crate) fn has_written(&self, at: Instant) -> bool {
-        self.written.is_some_and(|written| written <= at)
+    /// Returns whether targets of a scope or cluster that this life does not scan must have left the file by this time: it
+    /// was written without them. A scope of which only the credentials are known may be of any account, until it has
+    /// listed its clusters; so it keeps the targets of other accounts in its region until then.
+    pub(crate) fn has_dropped(&self, scope: Scope, at: Instant) -> bool {
+        let own = scope.in_own_account();
+        let of_own = !self.setup.asks(scope) && self.setup.asks(own);
+        let proof = if of_own { self.scopes[own.0].whole } else { self.written };
+        proof.is_some_and(|proof| proof <= at)
     }
 
     /// Returns whether every cluster that is scanned has been learned since this time.

@@ -35,6 +35,11 @@ impl Scope {
         REGIONS[self.0 % REGIONS.len()]
     }
 
+    /// Returns the scope of the process's own credentials in the same region.
+    pub(crate) fn in_own_account(self) -> Self {
+        Self(self.0 % REGIONS.len())
+    }
+
     /// Returns the ARN of a resource of ECS.
     pub(crate) fn arn(self, resource: &str) -> String {
         format!("arn:aws:ecs:{}:{}:{resource}", self.region(), self.account())

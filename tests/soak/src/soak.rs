@@ -186,7 +186,6 @@ impl Soak {
                 self.is_last_life = true;
                 let setup = self.setup().last();
                 self.restart(Program::terminate, setup)?;
-                self.measured.clear();
             }
         }
         Ok(())
@@ -290,6 +289,7 @@ impl Soak {
         if let Some(program) = self.program.take() {
             end(program)?;
         }
+        self.measured.clear();
         self.shared.oracle().begin_life(setup.clone());
         self.program = Some(Program::start(setup, &self.place).map_err(Violation::general)?);
         self.shared.disturb();
