@@ -145,7 +145,9 @@ impl Oracle {
         if !labels.eq(&target.group.labels) || group.target != target.group.target {
             return wrong(format!("differs from {:?}: {group:?}", target.group));
         }
-        if !self.refreshes.setup().selects(target.scope, target.cluster) && self.refreshes.has_dropped(target.scope, from) {
+        if !self.refreshes.setup().selects(target.scope, target.cluster)
+            && self.refreshes.has_dropped(target.scope, from)
+        {
             return wrong("its cluster is not scanned".to_owned());
         }
         match target.down {

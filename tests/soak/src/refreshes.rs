@@ -163,6 +163,7 @@ impl Refreshes {
         self.ended += 1;
         if !self.is_disturbed(scope, None, start, at, previous) {
             self.scopes[scope.0].whole.get_or_insert(at);
+            self.written.get_or_insert(at);
             for cluster in CLUSTERS.into_iter().filter(|cluster| self.setup.selects(scope, cluster)) {
                 if !self.is_disturbed(scope, Some(cluster), start, at, previous) {
                     let known = self.undisturbed.entry((scope, cluster)).or_default();
@@ -170,9 +171,6 @@ impl Refreshes {
                     known.push_front(Undisturbed { start, published: at });
                 }
             }
-        }
-        if self.written.is_none() && !self.windows_in(start, at).any(|window| window.disturbs.how == How::Disk) {
-            self.written = Some(at);
         }
     }
 

@@ -24,8 +24,9 @@ use crate::{clients, readers};
 /// The time between two changes of the world: thousands a minute.
 const STEP: Duration = Duration::from_millis(10);
 
-/// The share of the publications, in hundredths, after which the program is left alive, so that its size can be measured.
-const LAST_LIFE: u64 = 30;
+/// After how many publications the program is left alive, so that its size can be measured: a share in hundredths, or in a
+/// long run a number.
+const LAST_LIFE: (u64, u64) = (30, 2000);
 
 /// After how many publications the progress is printed.
 const PROGRESS: u64 = 1000;
@@ -182,7 +183,8 @@ impl Soak {
                 let (publications, injected) = (self.shared.publications(), self.chaos.injected);
                 println!("soak: {publications} publications, {injected} faults; {}", self.measured.slopes().0);
             }
-            if !self.is_last_life && self.shared.publications() * 100 >= options.publications * LAST_LIFE {
+            let last_life = (options.publications * LAST_LIFE.0 / 100).min(LAST_LIFE.1);
+            if !self.is_last_life && self.shared.publications() >= last_life {
                 self.is_last_life = true;
                 let setup = self.setup().last();
                 self.restart(Program::terminate, setup)?;
