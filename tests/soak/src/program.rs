@@ -15,8 +15,10 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use crate::history::Violation;
 use crate::setup::Setup;
 
-/// The environment variable with the path of the program, if it is not beside the soak.
+/// The environment variable with the path of the program, if it is not beside the soak; and that of another version, with
+/// which it takes turns: each restart is then an upgrade or a downgrade.
 const BINARY_VARIABLE: &str = "ECS_DISCOVERY_BIN";
+const OTHER_VARIABLE: &str = "ECS_DISCOVERY_OTHER_BIN";
 
 /// The program has a second to shut down. Here it may have to share its processor.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -89,7 +91,8 @@ pub(crate) struct Program {
 
 /// What all lives have in common.
 pub(crate) struct Place {
-    pub(crate) binary: PathBuf,
+    /// The versions of the program, which take turns.
+    pub(crate) binaries: Vec<PathBuf>,
     pub(crate) aws: String,
     pub(crate) file: PathBuf,
     pub(crate) queue: String,
@@ -97,20 +100,25 @@ pub(crate) struct Place {
     pub(crate) publications: Arc<AtomicU64>,
 }
 
-/// Returns the program that Cargo builds beside the soak.
-pub(crate) fn binary() -> Result<PathBuf, String> {
-    let other = std::env::var_os(BINARY_VARIABLE).map(PathBuf::from);
+/// Returns the program that Cargo builds beside the soak, or those that the environment names.
+pub(crate) fn binaries() -> Result<Vec<PathBuf>, String> {
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from);
     let soak = std::env::current_exe().map_err(|error| error.to_string())?;
-    let beside = soak.parent().map(|directory| directory.join("ecs-discovery"));
-    let found = other.or(beside).filter(|binary| binary.is_file());
-    found.ok_or_else(|| format!("no ecs-discovery beside {}: cargo build --workspace --all-targets", soak.display()))
+    let beside = || soak.parent().map(|directory| directory.join("ecs-discovery"));
+    let binaries = named(BINARY_VARIABLE).or_else(beside).into_iter().chain(named(OTHER_VARIABLE));
+    let binaries: Vec<PathBuf> = binaries.collect();
+    match binaries.iter().find(|binary| !binary.is_file()) {
+        Some(none) => Err(format!("no program {}: cargo build --workspace --all-targets", none.display())),
+        None => Ok(binaries),
+    }
 }
 
 impl Program {
     pub(crate) fn start(setup: Setup, place: &Place) -> Result<Self, String> {
         // The shell lets a write beyond the limit of file sizes fail, instead of killing the process by SIGXFSZ.
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&place.binary);
+        let binary = &place.binaries[setup.life % place.binaries.len()];
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary);
         command.args(["-log.format=json", "-log.level=debug", "-web.listen-address=127.0.0.1:0", "-config.write-to"]);
         command.arg(&place.file).args(setup.flags(&place.queue));
         command.env_clear().envs([

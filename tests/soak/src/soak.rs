@@ -12,7 +12,7 @@ use crate::chaos::{Blow, Chaos};
 use crate::history::{About, Violation};
 use crate::measure::Measured;
 use crate::oracle::Oracle;
-use crate::program::{Place, Program, binary};
+use crate::program::{Place, Program, binaries};
 use crate::random::Random;
 use crate::refreshes::{Disturbs, How};
 use crate::settle::settle;
@@ -144,7 +144,7 @@ impl Soak {
         fleet.grow(&mut Told { aws: &aws, oracle: &mut oracle });
         let (url, queue) = (aws.url(), aws.queue(QUEUE));
         let shared = Arc::new(Shared::new(aws, file.clone(), oracle));
-        let place = Place { binary: binary()?, aws: url, file, queue, publications: shared.publications.clone() };
+        let place = Place { binaries: binaries()?, aws: url, file, queue, publications: shared.publications.clone() };
         let program = Some(Program::start(setup, &place)?);
         Ok(Self {
             shared,
