@@ -138,11 +138,11 @@ impl Fleet {
         let Some(at) = self.any_cluster(scope, |tasks| sizes(tasks).0 <= sizes(tasks).1 * 5 / 4) else { return };
         let pending = self.places[scope.0].clusters[at].pending.len();
         if pending > 0 && (pending > 3 || self.random.once_in_thousand(500)) {
-            return self.bring_up(scope, at, told);
+            return self.bring_up(scope, at, 0, told);
         }
         self.start(scope, at, told);
         if self.random.once_in_thousand(600) {
-            self.bring_up(scope, at, told);
+            self.bring_up(scope, at, 0, told);
         }
     }
 
@@ -162,9 +162,9 @@ impl Fleet {
         self.places[scope.0].clusters[at].pending.push(task);
     }
 
-    fn bring_up(&mut self, scope: Scope, at: usize, told: &mut Told<'_>) {
+    fn bring_up(&mut self, scope: Scope, at: usize, which: usize, told: &mut Told<'_>) {
         let tasks = &mut self.places[scope.0].clusters[at];
-        let task = tasks.pending.remove(0);
+        let task = tasks.pending.remove(which);
         let (cluster, host) = (tasks.name, task.host);
         let up = told.change(scope, |world| {
             task.come_up(world.cluster_mut(cluster).task_mut(&task.id), &host);
@@ -294,13 +294,12 @@ impl Fleet {
         Scope::all().flat_map(|scope| self.places[scope.0].clusters.iter().map(move |tasks| (scope, tasks.name)))
     }
 
-    /// Starts a task in a cluster, and brings it up at once.
+    /// Starts a task in a cluster, and brings it up at once, which is the only change that the file shows.
     pub(crate) fn start_in(&mut self, scope: Scope, cluster: &str, told: &mut Told<'_>) {
         let Some(at) = self.places[scope.0].clusters.iter().position(|tasks| tasks.name == cluster) else { return };
         self.start(scope, at, told);
-        while !self.places[scope.0].clusters[at].pending.is_empty() {
-            self.bring_up(scope, at, told);
-        }
+        let newest = self.places[scope.0].clusters[at].pending.len() - 1;
+        self.bring_up(scope, at, newest, told);
     }
 }
 
