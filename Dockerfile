@@ -29,6 +29,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-re
 COPY Cargo.toml Cargo.lock ./
 COPY tests/benches/Cargo.toml tests/benches/
 COPY tests/simaws/Cargo.toml tests/simaws/
+COPY tests/soak/Cargo.toml tests/soak/
 RUN mkdir -p src tests/simaws/src \
  && touch src/lib.rs tests/simaws/src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \

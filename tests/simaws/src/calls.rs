@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use crate::FaultKind;
 use crate::scope::Scope;
 
 /// Limits the bodies kept per operation, so that a server that runs for days does not grow.
@@ -39,6 +40,14 @@ pub struct Span {
     pub ended: Instant,
     /// Whether the response was the service's throttling error.
     pub throttled: bool,
+    /// The access key id that signed it; an empty text for an unsigned call.
+    pub access_key: String,
+    /// The name of the cluster that it was for.
+    pub cluster: Option<String>,
+    /// Whether it asked for a further page of a listing.
+    pub continues: bool,
+    /// The fault that it met, an exceeded quota included.
+    pub fault: Option<FaultKind>,
 }
 
 #[derive(Clone, Default)]

@@ -43,18 +43,15 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     state: Arc<State>,
-    operation: String,
-    scope: Scope,
-    begun: Instant,
-    throttled: bool,
+    /// The call, which ends when this is dropped.
+    span: Span,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let (operation, scope) = (std::mem::take(&mut self.operation), self.scope.to_string());
-        let span = Span { operation, scope, begun: self.begun, ended: Instant::now(), throttled: self.throttled };
-        self.state.lock().calls.record_end(span);
+        self.span.ended = Instant::now();
+        self.state.lock().calls.record_end(self.span.clone());
     }
 }
 
@@ -107,7 +104,7 @@ impl State {
         let mut inner = self.lock();
         let scope = request.scope(&inner.world.scope());
         let (body, access_key) = (request.body.clone(), request.access_key.clone());
-        inner.calls.record(&request.operation, &scope, body, access_key, now_in_flight);
+        inner.calls.record(&request.operation, &scope, body, access_key.clone(), now_in_flight);
         let within_quota = !inner.options.quotas || inner.grants(request, &scope, begun);
         let fault = inner.faults.next_for(request, &scope);
         let fault = fault.or((!within_quota).then_some(FaultKind::Throttle));
@@ -115,8 +112,18 @@ impl State {
         if throttled {
             inner.calls.record_throttled();
         }
-        let operation = request.operation.clone();
-        let in_flight = InFlight { state: Arc::clone(self), operation, scope, begun, throttled };
+        let span = Span {
+            operation: request.operation.clone(),
+            scope: scope.to_string(),
+            begun,
+            ended: begun,
+            throttled,
+            access_key,
+            cluster: request.cluster().map(str::to_owned),
+            continues: request.text("nextToken").is_some(),
+            fault: fault.clone(),
+        };
+        let in_flight = InFlight { state: Arc::clone(self), span };
         Plan { fault, latency: inner.options.latency, in_flight }
     }
 

@@ -111,6 +111,8 @@ fn spans_record_start_and_end_of_each_call() {
     let spans: Vec<_> = calls.spans().collect();
     assert_eq!([spans[0].operation.as_str(), &spans[1].operation], ["ecs:ListTasks", "sts:GetCallerIdentity"]);
     assert_eq!([spans[0].throttled, spans[1].throttled], [false, true]);
+    assert_eq!([&spans[0].fault, &spans[1].fault], [&None, &Some(FaultKind::Throttle)]);
+    assert_eq!((spans[0].cluster.as_deref(), spans[0].continues), (Some("prod"), false));
     assert!(spans.iter().all(|span| span.ended - span.begun >= Duration::from_millis(30)));
     assert!(spans[0].ended <= spans[1].begun);
     assert_eq!(aws.calls().spans().len(), 0);
