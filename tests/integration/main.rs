@@ -17,6 +17,7 @@
 //! | [`events`] | events of a queue: latency, damaged messages, faults of the queue |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
 //! | [`cache`] | the cache file |
+//! | [`upgrade`] | files and flags of earlier states, and of this one for earlier programs |
 //! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
 //! | [`healthcheck`] | `-healthcheck` |
 //! | [`logs`] | what each log level shows, and how it is escaped |
@@ -62,4 +63,5 @@ mod restart;
 mod rotation;
 mod scopes;
 mod slowness;
+mod upgrade;
 mod web;
