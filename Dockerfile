@@ -27,11 +27,12 @@ ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-re
 # ours. The other workspace members are only for tests: cargo needs their manifests and one source file, but downloads
 # and compiles nothing for them.
 COPY Cargo.toml Cargo.lock ./
+COPY fuzz/Cargo.toml fuzz/
 COPY tests/benches/Cargo.toml tests/benches/
 COPY tests/simaws/Cargo.toml tests/simaws/
 COPY tests/soak/Cargo.toml tests/soak/
-RUN mkdir -p src tests/simaws/src \
- && touch src/lib.rs tests/simaws/src/lib.rs \
+RUN mkdir -p src fuzz/src tests/simaws/src \
+ && touch src/lib.rs fuzz/src/lib.rs tests/simaws/src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \
  && cargo auditable build --locked --release --package ecs-discovery --bin ecs-discovery \
         --target "$(rustc --print host-tuple)"

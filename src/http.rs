@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Larger responses are an error: the expected ones have a few kilobytes.
@@ -20,7 +21,15 @@ pub async fn get(url: &str) -> Result<(StatusCode, Bytes), HttpError> {
     let uri: Uri = url.parse()?;
     let host = uri.host().ok_or("no host in the URL")?;
     let address = (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(80));
-    let stream = TcpStream::connect(address).await?;
+    get_over(TcpStream::connect(address).await?, &uri).await
+}
+
+/// Does the same over an open connection.
+pub async fn get_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    uri: &Uri,
+) -> Result<(StatusCode, Bytes), HttpError> {
+    let host = uri.host().ok_or("no host in the URL")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new())?;

@@ -11,5 +11,7 @@ mod source;
 mod state;
 
 pub use self::api::sqs::Sqs;
-pub use self::connect::{OPERATION_TIMEOUT, StartError};
+pub use self::connect::region::region_in_metadata;
+pub use self::connect::{OPERATION_TIMEOUT, Offline, StartError};
 pub use self::source::{Aws, OfTask};
+pub use self::state::cache_file::rewrite as rewrite_cache_file;

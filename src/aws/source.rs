@@ -21,7 +21,7 @@ use super::api::ecs::Ecs;
 use super::api::errors::SKIPPED;
 use super::api::sqs::Sqs;
 use super::api::{Caller, Reporter};
-use super::connect::{self, Connected, Login, StartError};
+use super::connect::{self, Connected, Login, Offline, StartError};
 use super::state::cache_file::{Contents, LearnedWith};
 use super::state::clocks::Clocks;
 use super::state::definitions::{Definitions, Described};
@@ -96,6 +96,21 @@ impl Aws {
             )
         });
         Ok((sources.collect(), queues))
+    }
+
+    /// Returns a source of a scope whose calls a test responds to. `cache_file` is what the cache file holds.
+    pub fn offline(
+        offline: &Offline,
+        scope: Scope,
+        config: &AwsConfig,
+        cache_file: &[u8],
+        of_task: [OfTask; 2],
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let (clients, login) = offline.connect(&scope);
+        let clusters = config.clusters.in_scope(&scope);
+        let restored = Contents::of_file(cache_file).learned_with(&LearnedWith::from(config)).of_scope(&scope);
+        Self::new(Connected { scope, clusters, clients, login }, config, restored, None, of_task, observer)
     }
 
     fn new(

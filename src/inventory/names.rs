@@ -67,9 +67,9 @@ identifiers! {
 }
 
 impl ClusterRef {
-    /// Returns the cluster's name.
+    /// Returns the cluster's name. Text that is no ARN is a name, whatever it contains.
     pub fn name(&self) -> &str {
-        cluster_name(&self.0)
+        if self.is_arn() { cluster_name(&self.0) } else { &self.0 }
     }
 
     /// Returns whether this is an ARN rather than a name.
@@ -166,6 +166,7 @@ mod tests {
             ("prod", true),
             ("prod-2", false),
             ("pro", false),
+            ("x:cluster/prod", false),
             (arn, true),
             ("arn:aws:ecs:us-east-1:123456789012:cluster/prod", false),
         ] {

@@ -19,5 +19,5 @@ mod server;
 mod targets;
 
 pub use self::healthcheck::healthcheck;
-pub use self::routes::{App, serve};
+pub use self::routes::{App, serve, serve_connection};
 pub use self::server::{Server, bind};

@@ -10,6 +10,7 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -55,9 +56,15 @@ pub struct App {
 /// Serves requests until the returned server is dropped.
 pub fn serve(listener: TcpListener, app: Arc<App>) -> io::Result<Server> {
     let connections = Arc::new(Connections::default());
-    let bodies = |limit| Arc::new(Bodies::new(limit, connections.clone()));
-    let routes = Routes { app, large: bodies(LARGE_BODIES), metrics: bodies(METRICS_BODIES), asking: Arc::default() };
+    let routes = Routes::new(app, &connections);
     server::start(listener, connections, Arc::new(routes))
+}
+
+/// Serves the requests of one connection that is open already.
+pub async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin, app: Arc<App>) {
+    let connections = Arc::new(Connections::default());
+    let routes = Routes::new(app, &connections);
+    server::serve(stream, connections.add(), Arc::new(routes)).await;
 }
 
 struct Routes {
@@ -92,6 +99,11 @@ impl Respond for Routes {
 }
 
 impl Routes {
+    fn new(app: Arc<App>, connections: &Arc<Connections>) -> Self {
+        let bodies = |limit| Arc::new(Bodies::new(limit, connections.clone()));
+        Self { app, large: bodies(LARGE_BODIES), metrics: bodies(METRICS_BODIES), asking: Arc::default() }
+    }
+
     fn metrics(&self, request: &Request<Incoming>, connection: &Arc<Connection>) -> Response<ResponseBody> {
         let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let openmetrics = accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(OPENMETRICS));

@@ -17,7 +17,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -143,7 +144,12 @@ async fn accept(listener: TcpListener, connections: Arc<Connections>, responder:
     }
 }
 
-async fn serve(stream: TcpStream, connection: Arc<Connection>, responder: Arc<impl Respond>) {
+/// Serves the requests of one connection.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: Arc<Connection>,
+    responder: Arc<impl Respond>,
+) {
     let service = service_fn(move |request| {
         let (connection, responder) = (connection.clone(), responder.clone());
         async move {

@@ -82,6 +82,7 @@ pub(crate) struct Scene {
     stdout: Stdout,
     user: Option<(u32, TempDir)>,
     stand_in: Option<&'static str>,
+    binary: Option<OsString>,
     program: Option<Program>,
     exited: Option<Exited>,
 }
@@ -110,6 +111,7 @@ impl Scene {
             stdout: Stdout::Collected,
             user: None,
             stand_in: None,
+            binary: None,
             program: None,
             exited: None,
         }
@@ -168,6 +170,12 @@ impl Scene {
         self
     }
 
+    /// Runs another program in place of the one under test.
+    pub(crate) fn with_binary(mut self, binary: OsString) -> Self {
+        self.binary = Some(binary);
+        self
+    }
+
     /// Returns the temporary directory, which holds the output file.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -197,7 +205,7 @@ impl Scene {
         let copy = self.user.as_ref().map(|(_, home)| home.path().join("ecs-discovery").into_os_string());
         let binary = match self.stand_in {
             Some(_) => std::env::current_exe().unwrap().into_os_string(),
-            None => copy.unwrap_or_else(|| program::BINARY.into()),
+            None => copy.or(self.binary.clone()).unwrap_or_else(|| program::BINARY.into()),
         };
         let mut command = program::command(&binary, self.shell.as_deref(), self.user.as_ref().map(|(user, _)| *user));
         command.args(flags).env_clear().envs(&self.environment).current_dir(self.directory());

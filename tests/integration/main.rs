@@ -18,6 +18,7 @@
 //! | [`watch`] | tasks that come up or stop between refreshes |
 //! | [`rotation`] | describing tasks in rotation, while the world changes |
 //! | [`cache`] | the cache file |
+//! | [`upgrade`] | files and flags of earlier states, and of this one for earlier programs |
 //! | [`web`] | metrics, health, HTTP service discovery, the page, hostile clients |
 //! | [`healthcheck`] | `-healthcheck` |
 //! | [`logs`] | what each log level shows, and how it is escaped |
@@ -63,5 +64,6 @@ mod restart;
 mod rotation;
 mod scopes;
 mod slowness;
+mod upgrade;
 mod watch;
 mod web;

@@ -6,6 +6,7 @@
 //! * [`account`]: whose the process's own credentials are.
 //! * [`sources`] (with [`process`]), [`role`]: credentials, which [`login`] gets in the background.
 //! * [`retry`]: attempts and time limits of calls.
+//! * [`offline`]: connects to a test.
 //! * [`error`]: why the program cannot start.
 
 mod account;
@@ -14,11 +15,12 @@ mod error;
 mod http;
 mod imds;
 mod login;
+mod offline;
 mod process;
 mod profile;
 mod profile_text;
 mod proxy;
-mod region;
+pub(super) mod region;
 mod retry;
 mod role;
 mod sources;
@@ -28,11 +30,13 @@ use std::sync::Arc;
 
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::HttpClient;
 
 pub use self::error::StartError;
 use self::http::Client;
 use self::login::Background;
-use self::profile::Profiles;
+pub use self::offline::Offline;
+use self::profile::{Files, Profiles};
 pub use self::retry::OPERATION_TIMEOUT;
 use self::role::AssumedRole;
 use self::sources::Sources;
@@ -95,7 +99,7 @@ pub(in crate::aws) async fn connect(
         config.regions.clone()
     };
     let request = ScopeRequest { identities: &config.identities, regions: &regions, selection: &config.clusters };
-    let shared = load(&profiles, &client, home_region(&request)?).await?;
+    let shared = load(profiles.files.clone(), client.clone(), home_region(&request)?).await?;
     let own = Background::new(Sources::new(&shared, &profiles, &client, imds));
     own_login(&own).await?;
     let own = Login::new(own);
@@ -140,10 +144,10 @@ fn home_region(request: &ScopeRequest<'_>) -> Result<Shared, StartError> {
 }
 
 /// Loads the settings that all scopes share.
-async fn load(profiles: &Profiles, client: &Client, region: Shared) -> Result<SdkConfig, StartError> {
+async fn load(profiles: Files, client: impl HttpClient + 'static, region: Shared) -> Result<SdkConfig, StartError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(client.clone())
-        .profile_files(profiles.files.clone())
+        .http_client(client)
+        .profile_files(profiles)
         .region(Region::new(region.to_string()))
         .retry_config(retry::config()?)
         .no_credentials();

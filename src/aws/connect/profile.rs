@@ -146,6 +146,11 @@ async fn parse(files: &Files) -> Result<ProfileSet, StartError> {
     parsed.map_err(|error| StartError::Invalid(format!("profile: {}", errors::chain(&error))))
 }
 
+/// Returns an empty file, without which the SDK would read the usual ones.
+pub(super) fn no_files() -> Files {
+    with_contents(&[File { kind: Kind::Config, path: PathBuf::new(), text: String::new(), error: None }])
+}
+
 fn with_contents(files: &[File]) -> Files {
     files.iter().fold(Files::builder(), |all, file| all.with_contents(file.sdk_kind(), &file.text)).build()
 }

@@ -91,5 +91,14 @@ async fn task_arn(url: &str) -> Result<String, HttpError> {
     if !status.is_success() {
         return Err(format!("it answers {status}").into());
     }
-    Ok(serde_json::from_slice::<Metadata>(&body)?.task_arn)
+    arn_in(&body)
+}
+
+fn arn_in(metadata: &[u8]) -> Result<String, HttpError> {
+    Ok(serde_json::from_slice::<Metadata>(metadata)?.task_arn)
+}
+
+/// Returns the region in a response of the task metadata endpoint.
+pub fn region_in_metadata(metadata: &[u8]) -> Option<String> {
+    region_of(&arn_in(metadata).ok()?)
 }

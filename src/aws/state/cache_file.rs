@@ -50,6 +50,11 @@ impl From<&AwsConfig> for LearnedWith {
 }
 
 impl Contents {
+    /// Returns the contents of a file; empty ones for a file that cannot be used.
+    pub(in crate::aws) fn of_file(bytes: &[u8]) -> Self {
+        parse(bytes).unwrap_or_default()
+    }
+
     /// Returns what may be of a scope: it has all of it, if its account is known.
     pub(in crate::aws) fn of_scope(&self, scope: &Scope) -> Self {
         let definitions = self.task_definitions.iter().filter(|(arn, _)| scope.contains(arn.as_str()));
@@ -225,6 +230,11 @@ fn render(contents: &Contents) -> Vec<u8> {
     let file = File { format: FORMAT, version: VERSION, contents };
     // Serialising strings and numbers to memory cannot fail.
     serde_json::to_vec(&file).unwrap_or_default()
+}
+
+/// Returns a cache file as this program would write its contents, or why it is ignored.
+pub fn rewrite(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    Ok(render(&parse(bytes)?))
 }
 
 fn parse(bytes: &[u8]) -> Result<Contents, String> {

@@ -57,7 +57,7 @@ pub(crate) fn of_strict_parser(bytes: &[u8], format: Format) -> Result<Vec<Group
 }
 
 fn group(group: TargetGroup) -> Result<Group, String> {
-    let [target] = group.targets.as_slice() else { return Err(format!("not one target: {group:?}")) };
+    let [target] = &*group.targets else { return Err(format!("not one target: {group:?}")) };
     let labels = group.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Ok(Group { target: target.to_string(), labels })
 }

@@ -1,0 +1,8 @@
+//! See `fuzz::output_file`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::output_file::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {}

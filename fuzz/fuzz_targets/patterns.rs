@@ -1,0 +1,8 @@
+//! See `fuzz::patterns`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::patterns::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {}

@@ -1,0 +1,8 @@
+//! See `fuzz::responses`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::responses::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {}
