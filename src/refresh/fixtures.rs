@@ -189,6 +189,19 @@ pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
     snapshot
 }
 
+/// Returns rules by which the docker label `PORT` makes a target.
+pub(crate) fn rules() -> Rules {
+    let label = |name: &str| name.to_owned();
+    Rules {
+        ports: PortRule::Label { name: label("PORT"), filter: None },
+        server_name_label: label("SERVER"),
+        job_name_label: label("JOB"),
+        path_label: label("PATH"),
+        scheme_label: label("SCHEME"),
+        meta_labels: MetaLabels::Off,
+    }
+}
+
 /// A directory for the output.
 pub(crate) struct Fixture {
     pub(crate) directory: tempfile::TempDir,
@@ -208,15 +221,6 @@ impl Fixture {
     }
 
     pub(crate) fn scope_with(&self, script: &Script, max_stale: Option<Duration>) -> ScopeAndFile {
-        let label = |name: &str| name.to_owned();
-        let rules = Rules {
-            ports: PortRule::Label { name: label("PORT"), filter: None },
-            server_name_label: label("SERVER"),
-            job_name_label: label("JOB"),
-            path_label: label("PATH"),
-            scheme_label: label("SCHEME"),
-            meta_labels: MetaLabels::Off,
-        };
         let output = Output::open(&config::Output::File { path: self.path(), format: Format::Yaml });
         let earlier = output.earlier();
         let restored = match &earlier {
@@ -224,7 +228,7 @@ impl Fixture {
             _ => Arc::default(),
         };
         let publisher = Publisher::new(output, &earlier, [restored.clone()]);
-        ScopeAndFile { refresher: Refresher::new(script.clone(), rules, restored, max_stale), publisher }
+        ScopeAndFile { refresher: Refresher::new(script.clone(), rules(), restored, max_stale), publisher }
     }
 
     /// Returns the ids of the tasks in the file; `None` without a file.
