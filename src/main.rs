@@ -9,6 +9,7 @@ use std::time::Duration;
 use ecs_discovery::cli::{self, ExplainFormat, Parsed};
 use ecs_discovery::config::{Config, ListenAddress};
 use ecs_discovery::explain::{self, Colour};
+use rustix::process::DumpableBehavior;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,6 +18,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
 #[allow(clippy::print_stderr)] // usage errors
 fn main() -> ExitCode {
+    keep_memory_private();
     remove_empty_variables();
     let ended = match cli::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(Parsed::Run(config)) => block_on(run(*config)),
@@ -32,6 +34,13 @@ fn main() -> ExitCode {
         tracing::error!(%error, "fatal error");
         ExitCode::FAILURE
     })
+}
+
+/// Keeps credentials out of core dumps, and this process's memory and environment from others of the same user. Unlike a
+/// limit of the size of core dumps, this also holds where they are piped to a program, and not for children.
+fn keep_memory_private() {
+    // Fails only if the argument is invalid.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Removes the environment variables that are empty: Compose files pass `${AWS_REGION:-}`, and the AWS CLI and the other

@@ -19,6 +19,8 @@ pub struct Publisher {
     unreadable: Option<String>,
     /// The targets that were last written, sorted.
     written: Arc<Vec<TargetGroup>>,
+    /// Whether readers have had targets of this process, or of an earlier one: from then on, they get all that follow.
+    in_force: bool,
     scopes: Vec<Latest>,
     /// The targets of all scopes, sorted, unless one of the lists has changed since they were last merged.
     targets: Option<Arc<Vec<TargetGroup>>>,
@@ -51,6 +53,8 @@ pub struct Publication {
     pub added: usize,
     /// The number of targets that are no longer in the output.
     pub removed: usize,
+    /// Whether the targets are valid for readers, even if they could not be written.
+    pub in_force: bool,
     /// The result of writing the output.
     pub output: Outcome,
 }
@@ -79,11 +83,6 @@ impl Publication {
         let failed = self.outstanding > 0 || self.refreshes.iter().any(|refresh| refresh.failed());
         failed || matches!(self.output, Outcome::Failed(_))
     }
-
-    /// Returns whether the targets are valid for readers.
-    pub fn in_force(&self) -> bool {
-        !matches!(self.output, Outcome::NotOverwritten(_) | Outcome::NothingKnown)
-    }
 }
 
 impl Publisher {
@@ -98,6 +97,7 @@ impl Publisher {
             output,
             unreadable,
             written,
+            in_force: matches!(earlier, Earlier::Groups(_)),
             scopes: scopes.into_iter().map(Latest::Restored).collect(),
             targets: None,
             new: BTreeSet::new(),
@@ -138,7 +138,8 @@ impl Publisher {
         if matches!(output, Outcome::Written(_)) {
             (self.written, self.unreadable) = (targets.clone(), None);
         }
-        Publication { refreshes, new, outstanding, targets, added, removed, output }
+        self.in_force |= !matches!(output, Outcome::NotOverwritten(_) | Outcome::NothingKnown);
+        Publication { refreshes, new, outstanding, targets, added, removed, in_force: self.in_force, output }
     }
 
     /// Returns the targets of all scopes, sorted.

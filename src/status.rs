@@ -103,7 +103,7 @@ impl SharedStatus {
         // Without the lock: a publication may have a hundred thousand tasks.
         let places = seen::new_in(&publication);
         let mut status = self.lock();
-        if publication.in_force() {
+        if publication.in_force {
             status.put_in_force(&publication.targets);
         }
         if !publication.failed() {

@@ -22,7 +22,9 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::memory::within;
-use crate::offline::{CLUSTER, EC2_TASK, FARGATE_TASK, INSTANCE, Nobody, OPERATIONS, Response, healthy, source, with_clients};
+use crate::offline::{
+    CLUSTER, EC2_TASK, FARGATE_TASK, INSTANCE, Nobody, OPERATIONS, Response, healthy, source, with_clients,
+};
 use crate::runtime::block_on;
 use crate::snapshots::settings;
 
@@ -186,7 +188,8 @@ fn check_other(fault: &Fault) {
         let response = fault.response.clone();
         clients.aws.set(move |_, _| response.clone());
         let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/tasks".to_owned();
-        let mut queue = clients.offline.queue(&Queue { url, region: None, account: None, endpoint: None }, Arc::new(Nobody));
+        let mut queue =
+            clients.offline.queue(&Queue { url, region: None, account: None, endpoint: None }, Arc::new(Nobody));
         block_on(async {
             match fault.operation {
                 "ReceiveMessage" => {

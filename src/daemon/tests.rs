@@ -1,4 +1,5 @@
 mod events;
+mod model;
 
 use std::num::NonZeroU64;
 use std::time::Duration;

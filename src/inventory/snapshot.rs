@@ -76,6 +76,23 @@ pub struct ClusterTasks {
     pub details: Option<Box<ClusterDetails>>,
 }
 
+impl ClusterTasks {
+    /// Replaces what is known of a task by a later description. Of tasks that are not listed, only those that run or come
+    /// up are added.
+    pub fn describe(&mut self, arn: &TaskArn, task: Fetched<Arc<Task>>) {
+        let Ok(listed) = &mut self.tasks else { return };
+        match listed.binary_search_by(|listed| listed.arn.cmp(arn)) {
+            Ok(at) => listed[at].task = task,
+            Err(at) => {
+                let goes = |task: &Arc<Task>| task.stop_requested || task.last_status.is_stopping();
+                if matches!(&task, Fetched::Known(task) if !goes(task)) {
+                    listed.insert(at, ListedTask { arn: arn.clone(), task });
+                }
+            }
+        }
+    }
+}
+
 /// A task that was listed, and what describing it returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedTask {

@@ -193,14 +193,15 @@ pub(crate) fn last_unknown(tasks: &[&str]) -> Snapshot {
     snapshot
 }
 
-/// Returns the rules for these tasks.
+/// Returns rules by which the docker label `PORT` makes a target.
 pub(crate) fn rules() -> Rules {
+    let label = |name: &str| name.to_owned();
     Rules {
-        ports: PortRule::Label { name: "PORT".to_owned(), filter: None },
-        server_name_label: "SERVER".to_owned(),
-        job_name_label: "JOB".to_owned(),
-        path_label: "PATH".to_owned(),
-        scheme_label: "SCHEME".to_owned(),
+        ports: PortRule::Label { name: label("PORT"), filter: None },
+        server_name_label: label("SERVER"),
+        job_name_label: label("JOB"),
+        path_label: label("PATH"),
+        scheme_label: label("SCHEME"),
         meta_labels: MetaLabels::Off,
     }
 }

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Refresh;
-use super::fixtures::{Fixture, Script, Step, last_unknown, missing, running, unlisted, without_labels};
+use super::fixtures::{Fixture, Script, Step, failure, last_unknown, missing, running, unlisted, without_labels};
 use crate::file_sd::TargetGroup;
+use crate::inventory::Operation;
 use crate::publish::Outcome;
 use crate::status::SharedStatus;
 
@@ -51,6 +52,25 @@ async fn writes_nothing_after_a_failure_without_previous_targets() {
     let (_, publication) = fixture.scope(&script).refresh().await;
     assert!(matches!(publication.output, Outcome::NothingKnown));
     assert_eq!(fixture.tasks(), None);
+}
+
+/// Whether the file can be written makes no difference to the readers of `/targets`.
+#[tokio::test(start_paused = true)]
+async fn unwritten_targets_go_when_their_tasks_have_gone() {
+    let mut incomplete = running(&[]);
+    incomplete.failures.record(failure(Operation::DescribeTaskDefinition));
+    let fixture = Fixture::new();
+    let script = Script::of([Step::Learns(running(&["a"])), Step::Learns(incomplete)]);
+    let (mut scope, status) = (fixture.scope(&script), SharedStatus::default());
+    std::fs::create_dir(fixture.path()).unwrap();
+    let seen = || status.get().targets.map(|targets| targets.len());
+    let mut counts = Vec::new();
+    for _ in 0..2 {
+        let (_, publication) = scope.refresh().await;
+        status.published(Arc::new(publication));
+        counts.push(seen());
+    }
+    assert_eq!(counts, [Some(1), Some(0)]);
 }
 
 #[tokio::test(start_paused = true)]

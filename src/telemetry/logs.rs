@@ -25,7 +25,11 @@ pub fn init(config: LogConfig) {
         LogLevel::Debug => LevelFilter::WARN,
         _ => LevelFilter::ERROR,
     };
-    let filter = Targets::new().with_default(others).with_target(env!("CARGO_CRATE_NAME"), level);
+    let filter = Targets::new()
+        .with_default(others)
+        // At TRACE it shows whole requests, and so the tokens of instance metadata.
+        .with_target("aws_smithy_runtime::client::orchestrator", others.min(LevelFilter::DEBUG))
+        .with_target(env!("CARGO_CRATE_NAME"), level);
     let layer = tracing_subscriber::fmt::layer().event_format(Lines(config.format)).with_writer(io::stderr);
     // Fails only if a subscriber is set already, as in tests.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();

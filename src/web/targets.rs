@@ -40,7 +40,7 @@ impl Asked {
 fn can_exist(publication: &Publication, filter: &TargetFilter) -> bool {
     // What a scope holds that was never refreshed is not known, nor do targets count that are not in force.
     publication.outstanding > 0
-        || !publication.in_force()
+        || !publication.in_force
         || publication.refreshes.iter().any(|refresh| {
             let mut incomplete = refresh.clusters.iter().filter(|state| !state.complete);
             incomplete.any(|state| filter.can_select(&refresh.scope, Some(&state.cluster)))

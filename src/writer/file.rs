@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use tempfile::PersistError;
 
@@ -13,6 +14,7 @@ use super::error::{WriteError, cannot, cannot_create};
 use super::in_place::overwrite;
 use super::open::{self, Links};
 use super::ownership::{self, LostAccess, Ownership};
+use super::place::{NoPlace, Place};
 use super::temporary::{create_temporary, directory, remove_temporaries};
 
 /// The largest file that is read. Larger ones were not written by this program (100,000 targets take about 60 MB).
@@ -26,9 +28,6 @@ const SHARED: u32 = 0o644;
 
 /// The mode of a file that only this program reads.
 const PRIVATE: u32 = 0o600;
-
-/// The longest chain of symlinks that is followed, as in Linux (`ELOOP`).
-const LONGEST_LINK_CHAIN: usize = 40;
 
 /// The size of the buffer for writing.
 const BUFFER: usize = 64 << 10;
@@ -67,6 +66,8 @@ pub struct Stamp {
 pub struct FileWriter {
     path: PathBuf,
     audience: Audience,
+    /// The directory of the path when it was first used, without links.
+    home: Arc<OnceLock<PathBuf>>,
 }
 
 /// Who uses a file.
@@ -79,21 +80,26 @@ enum Audience {
 }
 
 impl FileWriter {
-    /// Returns a writer for the file at this path. A symlink is followed at each write, and stays.
+    /// Returns a writer for the file at this path. A symlink is followed at each write, and stays, unless it leads out of
+    /// the directory.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), audience: Audience::Everyone }
+        Self { path: path.into(), audience: Audience::Everyone, home: Arc::default() }
     }
 
     /// Returns a writer for a file that only this program uses. A symlink there is an error, and so is the content of a
     /// file that somebody else can write.
     pub fn private(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), audience: Audience::Ourselves }
+        Self { path: path.into(), audience: Audience::Ourselves, home: Arc::default() }
     }
 
     /// Returns the file's content; `None` without a file.
     pub fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
         let cannot_read = |source| cannot("read", &self.path, source);
-        let file = match open::for_reading(&self.path, self.links()) {
+        let place = match self.place() {
+            Err(NoPlace::Directory(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            place => place.map_err(|(NoPlace::Directory(error) | NoPlace::Link(error))| cannot_read(error))?,
+        };
+        let file = match open::for_reading(&place.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(cannot_read)?,
         };
@@ -114,66 +120,65 @@ impl FileWriter {
     /// Makes the file hold what `content` writes, which must be the same at each call. A file with this content already
     /// is not replaced.
     pub fn write(&self, content: Content<'_>, if_unchanged: IfUnchanged) -> Result<Written, WriteError> {
-        let path = self.resolved()?;
-        if self.holds(&path, content) && (if_unchanged == IfUnchanged::Leave || open::touch(&path).is_ok()) {
+        let place = self.place().map_err(|why| self.cannot_find(why))?;
+        if self.holds(&place, content) && (if_unchanged == IfUnchanged::Leave || open::touch(&place.path()).is_ok()) {
             return Ok(Written::Unchanged);
         }
-        self.replace(&path, content)
+        self.replace(&place, content)
     }
 
     /// Returns the file's stamp; `None` without a file.
     pub fn stamp(&self) -> Option<Stamp> {
-        let file = fs::metadata(&self.path).ok()?;
+        let file = fs::symlink_metadata(self.place().ok()?.path()).ok()?;
         Some(Stamp { inode: (file.dev(), file.ino()), size: file.size(), changed: (file.ctime(), file.ctime_nsec()) })
     }
 
     /// Sets the file's modification time to now.
     pub fn touch(&self) -> io::Result<()> {
-        open::touch(&self.path)
+        match self.place() {
+            Ok(place) => open::touch(&place.path()),
+            Err(NoPlace::Directory(error) | NoPlace::Link(error)) => Err(error),
+        }
     }
 
     /// Removes the temporary files of a predecessor that was killed while it wrote. Returns how many.
     pub fn remove_leftovers(&self) -> usize {
-        self.resolved().map_or(0, |path| remove_temporaries(&path))
+        self.place().map_or(0, |place| remove_temporaries(&place.path()))
     }
 
-    fn links(&self) -> Links {
-        match self.audience {
-            Audience::Everyone => Links::Follow,
-            Audience::Ourselves => Links::Refuse,
+    /// Finds the file. The directory must be the same each time: others may be able to put a link in its place.
+    fn place(&self) -> Result<Place, NoPlace> {
+        let links = if self.audience == Audience::Everyone { Links::Follow } else { Links::Refuse };
+        let place = Place::of(&self.path, links)?;
+        let home = self.home.get_or_init(|| place.top().to_owned());
+        if place.top() == home { Ok(place) } else { Err(NoPlace::Link(open::is_elsewhere(place.top()))) }
+    }
+
+    fn cannot_find(&self, why: NoPlace) -> WriteError {
+        match why {
+            NoPlace::Directory(error) => cannot_create(directory(&self.path), error),
+            NoPlace::Link(error) => cannot("replace", &self.path, error),
         }
     }
 
-    /// Returns the path with symlinks followed. The file may not exist.
-    fn resolved(&self) -> Result<PathBuf, WriteError> {
-        let mut path = self.path.clone();
-        for _ in 0..LONGEST_LINK_CHAIN {
-            match (fs::read_link(&path), self.audience) {
-                (Ok(_), Audience::Ourselves) => return Err(cannot("replace", &path, open::is_a_link())),
-                (Ok(target), Audience::Everyone) => path = directory(&path).join(target),
-                (Err(_), _) => return Ok(path),
-            }
-        }
-        Err(cannot("follow", &self.path, io::Error::other("too many symbolic links")))
-    }
-
-    fn holds(&self, path: &Path, content: Content<'_>) -> bool {
-        let Ok(file) = open::for_reading(path, self.links()) else { return false };
+    fn holds(&self, place: &Place, content: Content<'_>) -> bool {
+        let Ok(file) = open::for_reading(&place.path()) else { return false };
         let is_ours = || file.metadata().is_ok_and(|metadata| ownership::is_trusted(&metadata));
         (self.audience == Audience::Everyone || is_ours()) && holds(&file, content)
     }
 
-    fn replace(&self, path: &Path, content: Content<'_>) -> Result<Written, WriteError> {
-        let old = fs::metadata(path).ok();
+    fn replace(&self, place: &Place, content: Content<'_>) -> Result<Written, WriteError> {
+        let (path, shown) = (&place.path(), &place.shown());
+        let old = fs::symlink_metadata(path).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
-            return Err(cannot("replace", path, open::not_a_regular_file()));
+            return Err(cannot("replace", shown, open::not_a_regular_file()));
         }
         let mode = if self.audience == Audience::Everyone { SHARED } else { PRIVATE };
         let mut temporary = match create_temporary(path, mode) {
             Ok(temporary) => temporary,
-            Err(error) => return self.in_place(path, content, cannot_create(directory(path), error)),
+            Err(error) => return self.in_place(place, content, cannot_create(place.directory(), error)),
         };
-        let filled = |source| cannot("write the new", path, source);
+        let filled = |source| cannot("write the new", shown, source);
         // Through the file itself, because errors of the library's wrapper contain the random name.
         let mut file = BufWriter::with_capacity(BUFFER, temporary.as_file_mut());
         content(&mut file).and_then(|()| file.flush()).map_err(filled)?;
@@ -185,19 +190,24 @@ impl FileWriter {
             Ok(_) => Ok(Written::Replaced(lost)),
             Err(PersistError { error, file }) => {
                 drop(file);
-                self.in_place(path, content, cannot("replace", path, error))
+                self.in_place(place, content, cannot("replace", shown, error))
             }
         }
     }
 
     /// Overwrites the file in place if this error means that it can never be replaced. Returns the error otherwise.
-    fn in_place(&self, path: &Path, content: Content<'_>, error: WriteError) -> Result<Written, WriteError> {
+    fn in_place(&self, place: &Place, content: Content<'_>, error: WriteError) -> Result<Written, WriteError> {
         // A file that others can write, which is often the reason, is of no use to ourselves.
         if self.audience == Audience::Ourselves || !error.rules_out_replacement() {
             return Err(error);
         }
-        let Ok(file) = open::for_overwriting(path) else { return Err(error) };
-        overwrite(&file, content).map_err(|source| cannot("overwrite", path, source))?;
+        let Ok(file) = open::for_overwriting(&place.path()) else { return Err(error) };
+        // In a directory that others can write, another name of a file elsewhere. Nobody can make a mount point of one.
+        let has_other_names = file.metadata().map_or(true, |metadata| metadata.nlink() > 1);
+        if has_other_names && error.kind() == io::ErrorKind::PermissionDenied {
+            return Err(error);
+        }
+        overwrite(&file, content).map_err(|source| cannot("overwrite", &place.shown(), source))?;
         Ok(Written::InPlace(error.kind()))
     }
 }

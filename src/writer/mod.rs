@@ -9,6 +9,7 @@ mod file;
 mod in_place;
 mod open;
 mod ownership;
+mod place;
 mod temporary;
 
 pub use self::content::Content;

@@ -14,9 +14,9 @@ pub(super) enum Links {
     Refuse,
 }
 
-/// Opens a regular file for reading.
-pub(super) fn for_reading(path: &Path, links: Links) -> io::Result<File> {
-    let metadata = if links == Links::Follow { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+/// Opens a regular file for reading, which is no link.
+pub(super) fn for_reading(path: &Path) -> io::Result<File> {
+    let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
         return Err(is_a_link());
     }
@@ -25,23 +25,23 @@ pub(super) fn for_reading(path: &Path, links: Links) -> io::Result<File> {
     if !metadata.is_file() {
         return Err(not_a_regular_file());
     }
-    let flags = if links == Links::Follow { OFlags::NONBLOCK } else { OFlags::NONBLOCK | OFlags::NOFOLLOW };
-    open(OpenOptions::new().read(true), flags, path)
+    open(OpenOptions::new().read(true), path)
 }
 
-/// Opens an existing regular file for overwriting.
+/// Opens an existing regular file for overwriting, which is no link.
 pub(super) fn for_overwriting(path: &Path) -> io::Result<File> {
-    open(OpenOptions::new().write(true), OFlags::NONBLOCK | OFlags::NOFOLLOW, path)
+    open(OpenOptions::new().write(true), path)
 }
 
-fn open(options: &mut OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_a_regular_file()) }
 }
 
 /// Sets a file's modification time to now.
 pub(super) fn touch(path: &Path) -> io::Result<()> {
-    let file = for_reading(path, Links::Follow)?;
+    let file = for_reading(path)?;
     // A user who may write the file but does not own it may only set both times at once, and only to now.
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     Ok(futimens(&file, &Timestamps { last_access: now, last_modification: now })?)
@@ -55,6 +55,17 @@ pub(super) fn not_a_regular_file() -> io::Error {
 /// Returns the error for a symlink that is not followed.
 pub(super) fn is_a_link() -> io::Error {
     io::Error::other("a symbolic link, which is not followed here")
+}
+
+/// Returns the error for a symlink that leads out of its directory.
+pub(super) fn leads_elsewhere(target: &Path) -> io::Error {
+    let target = target.display();
+    io::Error::other(format!("a symbolic link to {target}, outside of its directory, which is not followed"))
+}
+
+/// Returns the error for another directory than the one that was there before.
+pub(super) fn is_elsewhere(directory: &Path) -> io::Error {
+    io::Error::other(format!("its directory was replaced by {}", directory.display()))
 }
 
 /// Returns the error for a file that is too large to be ours.

@@ -38,7 +38,7 @@ impl LostAccess {
 impl Ownership {
     /// Returns the ownership of a file.
     pub(super) fn of(file: &Metadata) -> Self {
-        Self { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }
+        Self { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o777 }
     }
 
     /// Gives it to another file, as far as this process may.

@@ -8,6 +8,7 @@
 //! | [`slowness`] | slow and failing calls delay a refresh for a limited time |
 //! | [`output`] | the output file: complete, mode, time, path, errors |
 //! | [`hostile_files`] | an existing file of any content costs little to read |
+//! | [`attacks`] | what SECURITY.md claims to be impossible |
 //! | [`in_place`] | files that rename cannot replace, and who may read a file |
 //! | [`lifecycle`] | start and shutdown, exit codes, signals, region, credentials |
 //! | [`configuration`] | AWS settings: empty, invalid; proxies, certificates |
@@ -37,6 +38,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attacks;
 mod budgets;
 mod cache;
 mod configuration;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::Aws;
 use super::those::{those, wanted_definition};
 use crate::aws::state::isolate::isolate;
-use crate::inventory::{ClusterRef, Failure, Fetched, ListedTask, Operation, Snapshot, Task, TaskArn};
+use crate::inventory::{ClusterRef, Failure, Fetched, Operation, Snapshot, Task, TaskArn};
 
 impl Aws {
     /// Describes these tasks, and returns the snapshot with what is known of them now.
@@ -20,8 +20,9 @@ impl Aws {
         let call = isolate(Operation::DescribeTasks, Some(cluster), self.ecs.describe_tasks(cluster, tasks));
         let mut described = call.await?;
         let mut snapshot = base.clone();
-        let scanned = snapshot.clusters.iter_mut().find(|scanned| scanned.cluster == *cluster);
-        let Some(Ok(listed)) = scanned.map(|scanned| &mut scanned.tasks) else { return Ok(snapshot) };
+        let mut clusters = snapshot.clusters.iter_mut();
+        let scanned = clusters.find(|scanned| scanned.cluster == *cluster && scanned.tasks.is_ok());
+        let Some(scanned) = scanned else { return Ok(snapshot) };
         let mut known = Vec::new();
         for arn in tasks {
             // A task that the response lacks or that cannot be converted stays what it was.
@@ -30,7 +31,7 @@ impl Aws {
                     self.tasks.get(cluster).inspect(|cache| cache.share(task));
                     known.push(task.clone());
                 }
-                replace(listed, arn, task);
+                scanned.describe(arn, task);
             }
         }
         self.learn_what_they_need(&mut snapshot, cluster, &known).await;
@@ -64,19 +65,6 @@ impl Aws {
         let scanned = snapshot.clusters.iter_mut().find(|scanned| scanned.cluster == *cluster);
         if let (Some(scanned), Some(known)) = (scanned, details.known(&with_targets).remove(cluster)) {
             scanned.details.get_or_insert_default().extend(known);
-        }
-    }
-}
-
-/// Replaces a task in a sorted list. Of tasks that are not listed, only those that run or come up are added.
-fn replace(listed: &mut Vec<ListedTask>, arn: &TaskArn, task: Fetched<Arc<Task>>) {
-    match listed.binary_search_by(|listed| listed.arn.cmp(arn)) {
-        Ok(at) => listed[at].task = task,
-        Err(at) => {
-            let goes = |task: &Arc<Task>| task.stop_requested || task.last_status.is_stopping();
-            if matches!(&task, Fetched::Known(task) if !goes(task)) {
-                listed.insert(at, ListedTask { arn: arn.clone(), task });
-            }
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn targets(publication: &Publication) -> BTreeMap<ByCluster, usize> {
         }
         // The groups of a cluster follow each other.
         for groups in refresh.targets.chunk_by(|one, next| cluster_arn(one) == cluster_arn(next)) {
-            let Some(arn) = groups.first().map(cluster_arn).filter(|_| publication.in_force()) else { continue };
+            let Some(arn) = groups.first().map(cluster_arn).filter(|_| publication.in_force) else { continue };
             let labels = match clusters.of_arn(arn) {
                 Some(cluster) => ByCluster::of(&refresh.scope, cluster),
                 None => ByCluster::of(&refresh.scope, &arn.into()),

@@ -118,6 +118,7 @@ fn published(refreshes: Vec<Refresh>, outstanding: usize) -> Arc<Publication> {
         outstanding,
         added: 0,
         removed: 0,
+        in_force: true,
         output: Outcome::Written(Written::Unchanged),
     })
 }
@@ -214,7 +215,8 @@ fn targets_that_are_not_in_force_are_not_known() {
     let status = SharedStatus::default();
     status.restored(&targets(&[THEIRS]));
     let mut not_in_force = publication(&[(OURS, true)], &[OURS]);
-    Arc::get_mut(&mut not_in_force).unwrap().output = Outcome::NotOverwritten("not ours".into());
+    let publication = Arc::get_mut(&mut not_in_force).unwrap();
+    (publication.in_force, publication.output) = (false, Outcome::NotOverwritten("not ours".into()));
     status.published(not_in_force);
     assert_eq!(ask_cluster(&status, OURS), UNAVAILABLE);
 }
