@@ -81,7 +81,7 @@ enum Audience {
 
 impl FileWriter {
     /// Returns a writer for the file at this path. A symlink is followed at each write, and stays, unless it leads out of
-    /// the directory.
+    /// the directory: then it is replaced.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), audience: Audience::Everyone, home: Arc::default() }
     }
@@ -169,7 +169,8 @@ impl FileWriter {
 
     fn replace(&self, place: &Place, content: Content<'_>) -> Result<Written, WriteError> {
         let (path, shown) = (&place.path(), &place.shown());
-        let old = fs::symlink_metadata(path).ok();
+        // A link is replaced and not its file: it leads elsewhere.
+        let old = fs::symlink_metadata(path).ok().filter(|old| !old.is_symlink());
         if old.as_ref().is_some_and(|old| !old.is_file()) {
             return Err(cannot("replace", shown, open::not_a_regular_file()));
         }

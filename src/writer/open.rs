@@ -57,12 +57,6 @@ pub(super) fn is_a_link() -> io::Error {
     io::Error::other("a symbolic link, which is not followed here")
 }
 
-/// Returns the error for a symlink that leads out of its directory.
-pub(super) fn leads_elsewhere(target: &Path) -> io::Error {
-    let target = target.display();
-    io::Error::other(format!("a symbolic link to {target}, outside of its directory, which is not followed"))
-}
-
 /// Returns the error for another directory than the one that was there before.
 pub(super) fn is_elsewhere(directory: &Path) -> io::Error {
     io::Error::other(format!("its directory was replaced by {}", directory.display()))

@@ -49,7 +49,7 @@ pub(super) enum NoPlace {
 
 impl Place {
     /// Finds the place of the file at this path. A symlink is followed if it leads to a file in the same directory or
-    /// below.
+    /// below; one that leads elsewhere is itself in the place of the file.
     pub(super) fn of(path: &Path, links: Links) -> Result<Self, NoPlace> {
         let directory = Directory::open(directory(path)).map_err(NoPlace::Directory)?;
         let mut place = Self { top: directory.real.clone(), directory, name: name(path)? };
@@ -57,19 +57,23 @@ impl Place {
             match (fs::read_link(place.path()), links) {
                 (Err(_), _) => return Ok(place),
                 (Ok(_), Links::Refuse) => return Err(NoPlace::Link(open::is_a_link())),
-                (Ok(target), Links::Follow) => place = place.follow(&target)?,
+                (Ok(target), Links::Follow) => match place.follow(&target)? {
+                    Some(next) => place = next,
+                    None => return Ok(place),
+                },
             }
         }
         Err(NoPlace::Link(io::Error::other("too many symbolic links")))
     }
 
-    fn follow(self, target: &Path) -> Result<Self, NoPlace> {
+    /// Returns where a link leads, unless that is elsewhere.
+    fn follow(&self, target: &Path) -> Result<Option<Self>, NoPlace> {
         let path = self.directory.real.join(target);
         let directory = Directory::open(directory(&path)).map_err(NoPlace::Directory)?;
         if !directory.real.starts_with(&self.top) {
-            return Err(NoPlace::Link(open::leads_elsewhere(&path)));
+            return Ok(None);
         }
-        Ok(Self { top: self.top, directory, name: name(&path)? })
+        Ok(Some(Self { top: self.top.clone(), directory, name: name(&path)? }))
     }
 
     /// Returns a path to the file, for as long as the place is held.

@@ -305,9 +305,16 @@ fn pipes_devices_and_directories_are_errors_and_never_block() {
         let made = Command::new("mkfifo").arg(path).status();
         assert!(made.unwrap().success());
     };
-    let null: fn(&Path) = |path| std::os::unix::fs::symlink("/dev/null", path).unwrap();
-    let link_to_directory: fn(&Path) = |path| std::os::unix::fs::symlink("/tmp", path).unwrap();
-    for make in [pipe, null, link_to_directory] {
+    let link_to_pipe: fn(&Path) = |path| {
+        let made = Command::new("mkfifo").arg(path.with_file_name("pipe")).status();
+        assert!(made.unwrap().success());
+        std::os::unix::fs::symlink("pipe", path).unwrap();
+    };
+    let link_to_directory: fn(&Path) = |path| {
+        fs::create_dir(path.with_file_name("directory")).unwrap();
+        std::os::unix::fs::symlink("directory", path).unwrap();
+    };
+    for make in [pipe, link_to_pipe, link_to_directory] {
         let mut scene = small();
         make(scene.file());
         scene.start();

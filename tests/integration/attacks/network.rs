@@ -9,7 +9,7 @@ use crate::fixtures::{fargate, on_fargate};
 use crate::harness::{Scene, Server, wait_until};
 
 /// The number of connections that attackers open before the test ends.
-const CONNECTIONS: usize = 3_000;
+const CONNECTIONS: usize = 2_000;
 
 /// The number of publications that must not wait for them.
 const PUBLICATIONS: usize = 10;
