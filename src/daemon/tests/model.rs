@@ -37,6 +37,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 struct History {
     /// The scopes whose clusters are given by name.
     named: [bool; SCOPES],
+    /// Whether there are events.
+    events: bool,
     /// The tasks that run at the start.
     running: Vec<(Place, usize)>,
     changes: Vec<(Duration, Change)>,
@@ -114,8 +116,10 @@ fn history(change: BoxedStrategy<Change>, most: usize) -> impl Strategy<Value = 
         running.dedup();
         running
     });
-    (named, running, vec((pause(), change), 1..most)).prop_map(|(named, running, changes)| History {
+    let changes = vec((pause(), change), 1..most);
+    (named, any::<bool>(), running, changes).prop_map(|(named, events, running, changes)| History {
         named,
+        events,
         running,
         changes,
     })
@@ -142,7 +146,7 @@ impl Model {
         let directory = in_memory.or_else(|_| tempfile::tempdir()).unwrap();
         fs::create_dir(directory.path().join("volume")).unwrap();
         Rc::new(Self {
-            world: RefCell::new(World::new(history.named, &history.running)),
+            world: RefCell::new(World::new(history.named, history.events, &history.running)),
             run: RefCell::default(),
             violation: RefCell::default(),
             heard: Notify::new(),

@@ -3,7 +3,7 @@
 //! * *What the program was told.* The last word about each task decides, and no word changes nothing. So nothing that is
 //!   known is missing, and nothing is there that AWS did not name.
 //! * *What is true.* If nothing has been broken for an interval, whatever has not changed meanwhile is published as it is.
-//!   A change that an event told of, or that the watch waited for, is published within seconds.
+//!   A change that an event told of, or without events one that the watch waited for, is published within seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -167,9 +167,10 @@ impl Oracle {
         let (life, now) = (&world.lives[task], Instant::now());
         let scope = life.place.scope;
         let is_scanned = self.read[scope].as_ref().is_some_and(|read| read.contains(&life.place));
-        let by_event = told && is_scanned && life.stage != Stage::Pending;
+        let by_event = told && world.events && is_scanned && life.stage != Stage::Pending;
         let is_watched = self.pending.get(task).is_some_and(|since| now - *since < CLOSELY);
-        let by_watch = is_watched && self.looks[scope] < MOST_LOOKS && life.stage == Stage::Running;
+        // Where events tell of changes, a change of which none tells is left to the refreshes.
+        let by_watch = !world.events && is_watched && self.looks[scope] < MOST_LOOKS && life.stage == Stage::Running;
         if self.configured[scope] && (by_event || by_watch) {
             self.due.push(Due { at: now + PROMPT, task: task.clone(), version: life.version, since: now });
         }

@@ -125,6 +125,8 @@ pub(super) fn definition() -> Arc<TaskDefinition> {
 pub(super) struct World {
     /// The scopes whose clusters are given by name; those of the others are listed.
     pub(super) named: [bool; SCOPES],
+    /// Whether events tell of changes. Some do not come; without any, the watch looks more often.
+    pub(super) events: bool,
     /// The clusters that exist.
     pub(super) exists: BTreeSet<Place>,
     /// Those that are given by name and were there before. Their targets may stay for an hour.
@@ -142,9 +144,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(named: [bool; SCOPES], running: &[(Place, usize)]) -> Self {
+    pub(super) fn new(named: [bool; SCOPES], events: bool, running: &[(Place, usize)]) -> Self {
         let mut world = Self {
             named,
+            events,
             exists: Place::all().collect(),
             lost: BTreeSet::new(),
             lives: BTreeMap::new(),
@@ -268,6 +271,9 @@ impl World {
 
     /// Adds an event to the queue that may be old or untrue.
     pub(super) fn rumour(&mut self, arn: &TaskArn, status: &str, version: u64) {
+        if !self.events {
+            return;
+        }
         let cluster = self.lives[arn].place.arn();
         let detail =
             format!(r#"{{"clusterArn":"{cluster}","taskArn":"{arn}","version":{version},"lastStatus":"{status}"}}"#);
