@@ -1,5 +1,6 @@
 """A child process with its output in a file."""
 
+import itertools
 import os
 import re
 import socket
@@ -21,11 +22,23 @@ def clear_settings():
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
+# Below the ports that the kernel gives to connections, which could take one before the listener starts. pytest-xdist
+# calls its workers gw0, gw1, …; each has ports of its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(range(20_000 + 200 * _WORKER, 20_000 + 200 * (_WORKER + 1)))
+
+
 def free_address():
     """Returns an unused address, for a listener whose address must be known before it starts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    for port in _PORTS:
+        with socket.socket() as probe:
+            # As listeners do, so that a port that was in use a minute ago counts as unused.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return f"127.0.0.1:{port}"
 
 
 class Process:
