@@ -73,8 +73,15 @@ fn cluster_of(task: &Task) -> Option<ClusterRef> {
 /// Returns the scope in a cluster's ARN, which knows better than the scope in which it is scanned.
 fn scope_of(cluster: &ClusterRef, scanned: &Scope) -> Scope {
     let (region, account) = (arn_region(cluster.as_str()), arn_account(cluster.as_str()));
+    // Places are many: those of one scope share its strings.
     Scope {
-        region: region.map_or_else(|| scanned.region.clone(), Into::into),
-        account: account.map(Into::into).or_else(|| scanned.account.clone()),
+        region: match region {
+            Some(region) if *region != *scanned.region => region.into(),
+            _ => scanned.region.clone(),
+        },
+        account: match account {
+            Some(account) if Some(account) != scanned.account.as_deref() => Some(account.into()),
+            _ => scanned.account.clone(),
+        },
     }
 }

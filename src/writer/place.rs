@@ -49,7 +49,7 @@ pub(super) enum NoPlace {
 
 impl Place {
     /// Finds the place of the file at this path. A symlink is followed if it leads to a file in the same directory or
-    /// below; one that leads elsewhere is itself in the place of the file.
+    /// below; one that leads to a file elsewhere, or to none, is itself in the place of the file.
     pub(super) fn of(path: &Path, links: Links) -> Result<Self, NoPlace> {
         let directory = Directory::open(directory(path)).map_err(NoPlace::Directory)?;
         let mut place = Self { top: directory.real.clone(), directory, name: name(path)? };
@@ -71,7 +71,9 @@ impl Place {
         let path = self.directory.real.join(target);
         let directory = Directory::open(directory(&path)).map_err(NoPlace::Directory)?;
         if !directory.real.starts_with(&self.top) {
-            return Ok(None);
+            // `/dev/stderr` must not become a file.
+            let is_file = fs::metadata(self.path()).map_or(true, |metadata| metadata.is_file());
+            return if is_file { Ok(None) } else { Err(NoPlace::Link(open::not_a_regular_file())) };
         }
         Ok(Some(Self { top: self.top.clone(), directory, name: name(&path)? }))
     }

@@ -314,7 +314,9 @@ fn pipes_devices_and_directories_are_errors_and_never_block() {
         fs::create_dir(path.with_file_name("directory")).unwrap();
         std::os::unix::fs::symlink("directory", path).unwrap();
     };
-    for make in [pipe, link_to_pipe, link_to_directory] {
+    let null: fn(&Path) = |path| std::os::unix::fs::symlink("/dev/null", path).unwrap();
+    let link_elsewhere: fn(&Path) = |path| std::os::unix::fs::symlink("/tmp", path).unwrap();
+    for make in [pipe, link_to_pipe, link_to_directory, null, link_elsewhere] {
         let mut scene = small();
         make(scene.file());
         scene.start();

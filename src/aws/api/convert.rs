@@ -132,28 +132,30 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 /// Converts a task definition; `None` if neither it nor its ARN (`…:task-definition/FAMILY:REVISION`) has a
 /// revision.
 ///
-/// Of the containers' environment variables, only those with one of the names in `variables` are kept.
+/// Of the containers' environment variables, only those with one of the names in `variables` are kept. `strings` interns
+/// what task definitions have in common.
 pub(super) fn definition(
     arn: &TaskDefinitionArn,
     wire: wire::TaskDefinition,
     variables: &[String],
+    strings: &mut Strings,
 ) -> Option<TaskDefinition> {
     let (_, name) = arn.as_str().rsplit_once('/').unwrap_or(("", arn.as_str()));
     let (family, revision) = name.rsplit_once(':').unwrap_or((name, ""));
     let revision = Some(wire.revision).filter(|revision| *revision != 0).or_else(|| revision.parse().ok());
     Some(TaskDefinition {
-        family: shared(wire.family).unwrap_or_else(|| family.into()),
+        family: strings.share(wire.family.as_deref().unwrap_or(family)),
         revision: revision?,
         network_mode: NetworkMode::from_aws(wire.network_mode.as_ref().map(wire::NetworkMode::as_str)),
-        containers: wire
-            .container_definitions?
-            .into_iter()
-            .filter_map(|container| container_definition(container, variables))
-            .collect(),
+        containers: fitting(wire.container_definitions?, |one| container_definition(one, variables, strings)),
     })
 }
 
-fn container_definition(wire: wire::ContainerDefinition, variables: &[String]) -> Option<ContainerDefinition> {
+fn container_definition(
+    wire: wire::ContainerDefinition,
+    variables: &[String],
+    strings: &mut Strings,
+) -> Option<ContainerDefinition> {
     let labels = wire.docker_labels.unwrap_or_default();
     // Variables may hold passwords: what is not asked for by name is dropped here and copied nowhere.
     let kept = wire.environment.unwrap_or_default().into_iter().filter_map(|variable| {
@@ -161,9 +163,9 @@ fn container_definition(wire: wire::ContainerDefinition, variables: &[String]) -
         Some((name.into(), variable.value?.into()))
     });
     Some(ContainerDefinition {
-        name: shared(wire.name)?,
+        name: strings.share(&wire.name?),
         image: shared(wire.image),
-        docker_labels: labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        docker_labels: labels.iter().map(|(name, value)| (strings.share(name), strings.share(value))).collect(),
         variables: kept.collect(),
     })
 }
@@ -239,10 +241,10 @@ mod tests {
     fn takes_family_and_revision_from_the_arn_if_absent() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3".into();
         let wire = || wire::TaskDefinition::builder().set_container_definitions(Some(vec![]));
-        let read = definition(&arn, wire().build(), &[]).unwrap();
+        let read = definition(&arn, wire().build(), &[], &mut Strings::default()).unwrap();
         assert_eq!((&*read.family, read.revision, read.network_mode), ("web", 3, NetworkMode::Bridge));
-        assert_eq!(definition(&"web".into(), wire().build(), &[]), None);
-        assert_eq!(definition(&arn, wire::TaskDefinition::builder().build(), &[]), None);
+        assert_eq!(definition(&"web".into(), wire().build(), &[], &mut Strings::default()), None);
+        assert_eq!(definition(&arn, wire::TaskDefinition::builder().build(), &[], &mut Strings::default()), None);
     }
 
     #[test]
@@ -257,13 +259,16 @@ mod tests {
             .environment(wire::KeyValuePair::builder().name("PATH").build())
             .secrets(secret);
         let names = ["PATH", "PORT"].map(String::from);
-        let kept = container_definition(container.clone().build(), &names).unwrap().variables;
+        let kept = container_definition(container.clone().build(), &names, &mut Strings::default()).unwrap().variables;
         assert_eq!(
             kept,
             [("PORT".into(), "9103".into())].into(),
             "the last of a repeated variable counts, as in Docker"
         );
-        assert_eq!(container_definition(container.build(), &[]).unwrap().variables, Default::default());
+        assert_eq!(
+            container_definition(container.build(), &[], &mut Strings::default()).unwrap().variables,
+            Default::default()
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Amazon ECS. Operations and their limits: Amazon ECS API Reference.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types as wire;
@@ -35,7 +35,7 @@ pub(in crate::aws) struct Ecs {
     variables: Arc<[String]>,
     /// The attribute of container instances to keep.
     host_attribute: Option<Shared>,
-    /// Strings that many tasks have in common.
+    /// Strings that many tasks or task definitions have in common.
     strings: Arc<Mutex<Strings>>,
 }
 
@@ -58,9 +58,13 @@ impl Ecs {
         }
     }
 
-    /// Drops interned strings of tasks that are no longer cached.
+    /// Drops interned strings of what is no longer cached.
     pub(in crate::aws) fn evict_unused(&self) {
-        self.strings.lock().unwrap_or_else(PoisonError::into_inner).evict_unused();
+        self.strings().evict_unused();
+    }
+
+    fn strings(&self) -> MutexGuard<'_, Strings> {
+        self.strings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the region's clusters, sorted by ARN.
@@ -118,7 +122,7 @@ impl Ecs {
     }
 
     fn convert_tasks(&self, wire: Vec<wire::Task>) -> DescribedTasks {
-        let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut strings = self.strings();
         let tasks = wire.into_iter().filter_map(|wire| convert::task(wire, self.meta_labels, &mut strings));
         tasks.map(|task| (task.arn.clone(), Ok(Fetched::Known(Arc::new(task))))).collect()
     }
@@ -137,7 +141,9 @@ impl Ecs {
             }
             response => response?,
         };
-        let definition = response.task_definition.and_then(|wire| convert::definition(arn, wire, &self.variables));
+        let mut strings = self.strings();
+        let definition =
+            response.task_definition.and_then(|wire| convert::definition(arn, wire, &self.variables, &mut strings));
         let missing = || errors::invalid_response(OPERATION, None, "the response has no task definition");
         definition.map(Some).ok_or_else(missing)
     }
