@@ -2,12 +2,18 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until};
 
 use crate::inventory::TaskDefinitionArn;
+
+/// For how long a definition that only one task waits for is put off while more tasks come in. AWS allows a burst of 50 calls,
+/// which should be for the definitions of many tasks: of a large fleet, half a second shows a good part.
+const PUT_OFF: Duration = Duration::from_millis(400);
 
 /// Makes a call for each definition that is wanted, at most `concurrency` at a time, and returns the results. A definition
 /// is wanted once for each task that waits for it; `wanted` says which still count when they come in.
@@ -19,10 +25,12 @@ pub(super) async fn call_each<T, F: Future<Output = T>>(
 ) -> Vec<T> {
     let (mut waiting, mut started) = (HashMap::<TaskDefinitionArn, usize>::new(), HashMap::new());
     let (mut calls, mut results) = (FuturesUnordered::new(), Vec::new());
-    let mut open = true;
+    let (mut open, mut puts_off, end) = (true, true, Instant::now() + PUT_OFF);
     while open || !waiting.is_empty() || !calls.is_empty() {
+        let least = if open && puts_off { 2 } else { 1 };
         while calls.len() < concurrency
-            && let Some(arn) = most_wanted(&waiting)
+            && let Some((arn, tasks)) = most_wanted(&waiting)
+            && tasks >= least
         {
             waiting.remove(&arn);
             started.insert(arn.clone(), ());
@@ -41,15 +49,16 @@ pub(super) async fn call_each<T, F: Future<Output = T>>(
                 None => open = false,
             },
             Some(result) = calls.next() => results.push(result),
+            () = sleep_until(end), if puts_off => puts_off = false,
         }
     }
     results
 }
 
-fn most_wanted(waiting: &HashMap<TaskDefinitionArn, usize>) -> Option<TaskDefinitionArn> {
+fn most_wanted(waiting: &HashMap<TaskDefinitionArn, usize>) -> Option<(TaskDefinitionArn, usize)> {
     // The ARN makes the order deterministic.
     let most = waiting.iter().max_by(|(one, tasks), (other, more)| (tasks, other).cmp(&(more, one)));
-    most.map(|(arn, _)| arn.clone())
+    most.map(|(arn, tasks)| (arn.clone(), *tasks))
 }
 
 #[cfg(test)]
@@ -62,18 +71,24 @@ mod tests {
 
     use super::*;
 
-    /// Calls for each of these definitions with one call at a time, and returns the order.
-    async fn order(arns: &[&str]) -> Vec<String> {
+    /// Calls for each of these definitions with one call at a time, and returns the order. The next one comes in after each
+    /// pause.
+    async fn order_of(arns: &[&str], pause: Duration) -> Vec<String> {
         let (send, receive) = unbounded_channel();
-        arns.iter().for_each(|arn| send.send((*arn).into()).unwrap());
-        drop(send);
+        let coming = async move {
+            for arn in arns {
+                send.send((*arn).into()).unwrap();
+                sleep(pause).await;
+            }
+        };
         let order = RefCell::new(Vec::new());
         let call = async |arn: TaskDefinitionArn| {
             order.borrow_mut().push(arn.to_string());
             sleep(Duration::from_millis(15)).await;
             arn
         };
-        let results = call_each(receive, 1, |arn| arn.as_str() != "known", call).await;
+        let calls = call_each(receive, 1, |arn| arn.as_str() != "known", call);
+        let (results, ()) = tokio::join!(calls, coming);
         assert_eq!(results.len(), order.borrow().len());
         order.into_inner()
     }
@@ -81,8 +96,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn definitions_that_most_tasks_wait_for_come_first() {
         let wanted = ["a", "b", "c", "b", "known", "c", "b", "known", "d"];
-        // The first one starts before the others have come in.
-        assert_eq!(order(&wanted).await, ["a", "b", "c", "d"]);
-        assert_eq!(order(&[]).await, [""; 0]);
+        assert_eq!(order_of(&wanted, Duration::ZERO).await, ["b", "c", "a", "d"]);
+        assert_eq!(order_of(&[], Duration::ZERO).await, [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_of_single_tasks_wait_a_moment_for_more_tasks() {
+        let wanted = ["a", "b", "c", "c", "d"];
+        let start = Instant::now();
+        assert_eq!(order_of(&wanted, Duration::from_millis(10)).await, ["c", "a", "b", "d"]);
+        assert!(start.elapsed() < PUT_OFF, "not after the last task has come in: {:?}", start.elapsed());
+        assert_eq!(order_of(&wanted, PUT_OFF).await, ["a", "b", "c", "d"]);
     }
 }
