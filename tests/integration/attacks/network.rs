@@ -2,20 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::fixtures::{fargate, on_fargate};
 use crate::harness::{Scene, Server, wait_until};
 
-/// The number of connections that attackers open before the test ends.
-const CONNECTIONS: usize = 2_000;
+/// The number of attackers, and of connections that each opens while a publication is waited for and keeps open.
+const ATTACKERS: usize = 3;
+const CONNECTIONS: usize = 70;
 
 /// The number of publications that must not wait for them.
 const PUBLICATIONS: usize = 10;
-
-/// An attacker keeps this many connections open.
-const HELD: usize = 100;
 
 /// More than the server needs, and far fewer than the attackers' connections.
 const MOST_DESCRIPTORS: f64 = 250.0;
@@ -38,24 +35,17 @@ const ATTACKS: [Attack; 6] = [
     },
 ];
 
-/// Opens connections until `stop` is set, and keeps the last ones open.
-fn attack(server: Server, first: usize, opened: &AtomicUsize, stop: &AtomicBool) {
-    let mut held = std::collections::VecDeque::new();
-    for n in first.. {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
+/// Opens connections, uses them, and returns those that could be opened.
+fn attack(server: Server, first: usize) -> Vec<TcpStream> {
+    let open = |n: usize| {
         // A full backlog of the server is a success of the attacker, and no more.
-        let Ok(mut stream) = TcpStream::connect(server.0) else { continue };
+        let mut stream = TcpStream::connect(server.0).ok()?;
         // Never waits for the server.
         stream.set_nonblocking(true).unwrap();
         let _ = ATTACKS[n % ATTACKS.len()](&mut stream);
-        opened.fetch_add(1, Ordering::Relaxed);
-        held.push_back(stream);
-        if held.len() > HELD {
-            held.pop_front();
-        }
-    }
+        Some(stream)
+    };
+    (first..first + CONNECTIONS).filter_map(open).collect()
 }
 
 #[test]
@@ -63,26 +53,22 @@ fn thousands_of_connections_do_not_delay_publications() {
     let mut scene = Scene::of(fargate(1)).flag("-config.cluster=prod");
     let server = scene.serve();
     scene.wait_for_targets(&["10.0.0.1:9102"]);
-    let (stop, opened) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|threads| {
-        for first in 0..3 {
-            let (stop, opened) = (&stop, &opened);
-            threads.spawn(move || attack(server, first, opened, stop));
-        }
-        // Each publication is waited for with the deadline of all tests, while connections come all the time.
-        for n in 0..PUBLICATIONS {
-            let before = opened.load(Ordering::Relaxed);
+    let (mut held, mut opened) = (Vec::new(), 0);
+    for n in 0..PUBLICATIONS {
+        // Those of the round before stay open meanwhile.
+        held = thread::scope(|threads| {
+            let attackers: Vec<_> = (0..ATTACKERS).map(|first| threads.spawn(move || attack(server, first))).collect();
             scene.add_task("prod", on_fargate(&format!("more-{n}"), "web:1", &format!("10.0.1.{n}")));
             wait_until("the target is in the file", || scene.targets().len() == n + 2);
-            let wanted = (before + CONNECTIONS / PUBLICATIONS).min(CONNECTIONS);
-            wait_until("more connections", || opened.load(Ordering::Relaxed) >= wanted);
             assert_eq!(server.get("/-/healthy").status, 200);
-        }
-        let open = server.get("/metrics").body;
-        let open = open.lines().find_map(|line| line.strip_prefix("process_open_fds ")?.parse::<f64>().ok());
-        assert!(open.is_some_and(|open| open < MOST_DESCRIPTORS), "{open:?} descriptors");
-        stop.store(true, Ordering::Relaxed);
-    });
-    assert!(opened.into_inner() >= CONNECTIONS / 2);
+            attackers.into_iter().flat_map(|attacker| attacker.join().unwrap()).collect()
+        });
+        opened += held.len();
+    }
+    assert!(opened >= ATTACKERS * CONNECTIONS * PUBLICATIONS / 2, "{opened} connections");
+    let open = server.get("/metrics").body;
+    let open = open.lines().find_map(|line| line.strip_prefix("process_open_fds ")?.parse::<f64>().ok());
+    assert!(open.is_some_and(|open| open < MOST_DESCRIPTORS), "{open:?} descriptors");
+    drop(held);
     scene.stop();
 }

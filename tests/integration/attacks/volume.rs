@@ -112,7 +112,6 @@ fn links_out(scene: &Scene, victim: &Victim) -> Vec<PathBuf> {
         "hop.yml".into(),
         outside.join("new.yml"),
         "/proc/self/environ".into(),
-        "/dev/null".into(),
     ]
 }
 
