@@ -298,7 +298,8 @@ fn denied_definition_makes_its_cluster_stale() {
 fn text_and_openmetrics_formats() {
     let mut scene = small();
     let server = scene.serve();
-    scene.wait_for_targets(&[ONE]);
+    // Afterwards the two responses have the same series.
+    scene.wait_for_refreshes(2);
     let text = server.get("/metrics");
     assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     assert!(!text.body.contains("# EOF") && !text.body.contains("# UNIT"), "{}", text.body);
