@@ -2,18 +2,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until};
 
 use crate::inventory::TaskDefinitionArn;
-
-/// For how long the calls wait while tasks come in. AWS allows a burst of 50 calls, which should be for the definitions of the
-/// most tasks: of a large fleet, this time shows nearly half, and a small one is known sooner.
-const PUT_OFF: Duration = Duration::from_millis(400);
 
 /// Makes a call for each definition that is wanted, at most `concurrency` at a time, and returns the results. A definition
 /// is wanted once for each task that waits for it; `wanted` says which still count when they come in.
@@ -25,10 +19,9 @@ pub(super) async fn call_each<T, F: Future<Output = T>>(
 ) -> Vec<T> {
     let (mut waiting, mut started) = (HashMap::<TaskDefinitionArn, usize>::new(), HashMap::new());
     let (mut calls, mut results) = (FuturesUnordered::new(), Vec::new());
-    let (mut open, mut puts_off, end) = (true, true, Instant::now() + PUT_OFF);
+    let mut open = true;
     while open || !waiting.is_empty() || !calls.is_empty() {
         while calls.len() < concurrency
-            && !(open && puts_off)
             && let Some(arn) = most_wanted(&waiting)
         {
             waiting.remove(&arn);
@@ -48,7 +41,6 @@ pub(super) async fn call_each<T, F: Future<Output = T>>(
                 None => open = false,
             },
             Some(result) = calls.next() => results.push(result),
-            () = sleep_until(end), if puts_off => puts_off = false,
         }
     }
     results
@@ -70,24 +62,18 @@ mod tests {
 
     use super::*;
 
-    /// Calls for each of these definitions with one call at a time, and returns the order. The next one comes in after each
-    /// pause.
-    async fn order_of(arns: &[&str], pause: Duration) -> Vec<String> {
+    /// Calls for each of these definitions with one call at a time, and returns the order.
+    async fn order(arns: &[&str]) -> Vec<String> {
         let (send, receive) = unbounded_channel();
-        let coming = async move {
-            for arn in arns {
-                send.send((*arn).into()).unwrap();
-                sleep(pause).await;
-            }
-        };
+        arns.iter().for_each(|arn| send.send((*arn).into()).unwrap());
+        drop(send);
         let order = RefCell::new(Vec::new());
         let call = async |arn: TaskDefinitionArn| {
             order.borrow_mut().push(arn.to_string());
             sleep(Duration::from_millis(15)).await;
             arn
         };
-        let calls = call_each(receive, 1, |arn| arn.as_str() != "known", call);
-        let (results, ()) = tokio::join!(calls, coming);
+        let results = call_each(receive, 1, |arn| arn.as_str() != "known", call).await;
         assert_eq!(results.len(), order.borrow().len());
         order.into_inner()
     }
@@ -95,16 +81,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn definitions_that_most_tasks_wait_for_come_first() {
         let wanted = ["a", "b", "c", "b", "known", "c", "b", "known", "d"];
-        assert_eq!(order_of(&wanted, Duration::ZERO).await, ["b", "c", "a", "d"]);
-        assert_eq!(order_of(&[], Duration::ZERO).await, [""; 0]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn calls_wait_a_moment_for_more_tasks() {
-        let wanted = ["a", "b", "c", "c", "d"];
-        let start = Instant::now();
-        assert_eq!(order_of(&wanted, Duration::from_millis(10)).await, ["c", "a", "b", "d"]);
-        assert!(start.elapsed() < PUT_OFF, "not after the last task has come in: {:?}", start.elapsed());
-        assert_eq!(order_of(&wanted, PUT_OFF * 2).await, ["a", "b", "c", "d"]);
+        // The first one starts before the others have come in.
+        assert_eq!(order(&wanted).await, ["a", "b", "c", "d"]);
+        assert_eq!(order(&[]).await, [""; 0]);
     }
 }
