@@ -13,6 +13,12 @@ use ecs_discovery::targets::Derived;
 
 use crate::memory::within;
 
+/// Returns whether a label name may be too long for YAML, which limits keys to 1,024 characters, of which an escaped byte
+/// takes up to six. No label of ours is.
+fn has_long_name(group: &TargetGroup) -> bool {
+    group.labels.iter().any(|(name, _)| 6 * name.len() > 1_000)
+}
+
 /// Runs the target.
 pub fn run(data: &[u8]) {
     let Some((first, file)) = data.split_first() else { return };
@@ -21,6 +27,9 @@ pub fn run(data: &[u8]) {
         Err(why) => assert!(!why.contains('\n') && why.chars().count() <= 201, "{why:?}"),
         Ok(groups) => {
             for format in [Format::Yaml, Format::Json] {
+                if format == Format::Yaml && groups.iter().any(has_long_name) {
+                    continue;
+                }
                 assert_eq!(parse(&render(&groups, format), format).as_ref(), Ok(&groups), "{format:?}");
             }
             if format == Format::Yaml && !groups.is_empty() {

@@ -66,10 +66,11 @@ impl Fault {
         (200..300).contains(&self.response.status)
     }
 
-    /// Returns the JSON, if it is an object. As to the SDK, control characters in its strings make no difference.
+    /// Returns the JSON, if it is an object. As to the SDK, control characters in its strings make no difference, nor what is
+    /// not UTF-8 in those that it ignores.
     fn json(&self) -> Option<Value> {
         let body = self.response.body.iter().map(|byte| if *byte < b' ' { b' ' } else { *byte });
-        serde_json::from_slice(&body.collect::<Vec<_>>()).ok().filter(Value::is_object)
+        serde_json::from_str(&String::from_utf8_lossy(&body.collect::<Vec<_>>())).ok().filter(Value::is_object)
     }
 
     /// Returns whether the response says that the targets of a task are gone, or may say so.

@@ -80,7 +80,8 @@ impl ClusterRef {
     /// Returns whether this refers to the cluster with the given ARN. A name refers to the cluster of that name
     /// in the account and region that are being asked.
     pub fn matches(&self, cluster_arn: &str) -> bool {
-        if self.is_arn() { self.as_str() == cluster_arn } else { self.name() == cluster_name(cluster_arn) }
+        let is_of_name = || cluster_arn.starts_with("arn:") && self.as_str() == cluster_name(cluster_arn);
+        self.as_str() == cluster_arn || (!self.is_arn() && is_of_name())
     }
 }
 
@@ -172,6 +173,7 @@ mod tests {
         ] {
             assert_eq!(ClusterRef::from(given).matches(arn), expected, "{given}");
         }
+        assert!(!ClusterRef::from("prod").matches(":x:cluster/prod"), "that is another name");
     }
 
     #[test]
