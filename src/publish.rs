@@ -30,10 +30,8 @@ pub struct Publisher {
 
 /// What was learned last of a scope.
 enum Latest {
-    /// Nothing yet. Holds its targets of an earlier run.
-    Restored(Arc<Vec<TargetGroup>>),
-    /// Some of it, in the middle of the first refresh.
-    Some(Arc<Refresh>),
+    /// Nothing yet. Holds its targets of an earlier run, or those that are known in the middle of the first refresh.
+    Targets(Arc<Vec<TargetGroup>>),
     /// The last refresh.
     Refreshed(Arc<Refresh>),
 }
@@ -98,7 +96,7 @@ impl Publisher {
             unreadable,
             written,
             in_force: matches!(earlier, Earlier::Groups(_)),
-            scopes: scopes.into_iter().map(Latest::Restored).collect(),
+            scopes: scopes.into_iter().map(Latest::Targets).collect(),
             targets: None,
             new: BTreeSet::new(),
         }
@@ -110,7 +108,8 @@ impl Publisher {
             // Equal lists are shared.
             self.targets.take_if(|_| !Arc::ptr_eq(latest.targets(), &refresh.targets));
             if refresh.cause == Cause::Start {
-                *latest = Latest::Some(refresh);
+                // Only its targets: the rest is learned again, and takes memory when most of it is needed.
+                *latest = Latest::Targets(refresh.targets.clone());
                 return;
             }
             *latest = Latest::Refreshed(refresh);
@@ -174,15 +173,15 @@ impl Publisher {
 impl Latest {
     fn refresh(&self) -> Option<&Arc<Refresh>> {
         match self {
-            Self::Restored(_) | Self::Some(_) => None,
+            Self::Targets(_) => None,
             Self::Refreshed(refresh) => Some(refresh),
         }
     }
 
     fn targets(&self) -> &Arc<Vec<TargetGroup>> {
         match self {
-            Self::Restored(targets) => targets,
-            Self::Some(refresh) | Self::Refreshed(refresh) => &refresh.targets,
+            Self::Targets(targets) => targets,
+            Self::Refreshed(refresh) => &refresh.targets,
         }
     }
 }
