@@ -55,4 +55,4 @@ pub mod web;
 pub mod writer;
 
 #[cfg(feature = "aws")]
-pub use run::{Error, explain_once, run};
+pub use run::{Error, explain_once, init_logs, run};

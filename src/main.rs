@@ -64,7 +64,7 @@ fn block_on(work: impl Future<Output = Ended>) -> Ended {
 }
 
 async fn run(config: Config) -> Ended {
-    ecs_discovery::telemetry::init(config.log);
+    ecs_discovery::init_logs(config.log);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async {
         tokio::select! {
@@ -77,7 +77,7 @@ async fn run(config: Config) -> Ended {
 }
 
 async fn explain(config: Config, format: ExplainFormat) -> Ended {
-    ecs_discovery::telemetry::init(config.log);
+    ecs_discovery::init_logs(config.log);
     let explanation = ecs_discovery::explain_once(config).await?;
     print(&match format {
         ExplainFormat::Text => explain::text(&explanation, colour()),

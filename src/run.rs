@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use crate::aws::{self, Aws, Sqs, StartError};
-use crate::config::{Config, WebConfig};
+use crate::config::{Config, LogConfig, WebConfig};
 use crate::daemon::{Daemon, LastRefreshFailed};
 use crate::events::EventQueue;
 use crate::explain::{Explanation, explain};
@@ -23,7 +23,7 @@ use crate::publish::Publisher;
 use crate::refresh::Refresher;
 use crate::status::SharedStatus;
 use crate::targets::{has_target, needs_instance};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 use crate::web;
 
 /// The loop counts as stalled if no refresh starts for this many intervals.
@@ -31,6 +31,11 @@ const STALLED_AFTER_INTERVALS: u32 = 3;
 
 /// The longest pause before discovery is restarted after a panic.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Starts logging, for the rest of the process.
+pub fn init_logs(config: LogConfig) {
+    telemetry::init(config, aws::TARGET_WITH_SECRETS);
+}
 
 /// Why the program ended by itself.
 #[derive(Debug, thiserror::Error)]

@@ -30,7 +30,7 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 /// demo in any case.
 pub(crate) fn run_discovery(arguments: impl Iterator<Item = OsString>) -> Outcome<()> {
     let Parsed::Run(config) = cli::parse(arguments, |_| None)? else { return Err("nothing to run".into()) };
-    ecs_discovery::telemetry::init(config.log);
+    ecs_discovery::init_logs(config.log);
     let (shutdown, requested) = tokio::sync::oneshot::channel::<()>();
     thread::spawn(move || {
         let _ = io::stdin().read_to_end(&mut Vec::new());

@@ -15,3 +15,6 @@ pub use self::connect::region::region_in_metadata;
 pub use self::connect::{OPERATION_TIMEOUT, Offline, StartError};
 pub use self::source::{Aws, OfTask};
 pub use self::state::cache_file::rewrite as rewrite_cache_file;
+
+/// The target of the SDK's log events that at TRACE show whole requests, and so the tokens of instance metadata.
+pub const TARGET_WITH_SECRETS: &str = "aws_smithy_runtime::client::orchestrator";

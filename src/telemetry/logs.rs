@@ -10,8 +10,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::lines::Lines;
 use crate::config::{LogConfig, LogLevel};
 
-/// Starts logging, for the rest of the process. Panics are logged too, on one line each.
-pub fn init(config: LogConfig) {
+/// Starts logging, for the rest of the process. Panics are logged too, on one line each. `has_secrets` is a target whose
+/// events at TRACE must not be logged.
+pub fn init(config: LogConfig, has_secrets: &str) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -27,8 +28,7 @@ pub fn init(config: LogConfig) {
     };
     let filter = Targets::new()
         .with_default(others)
-        // At TRACE it shows whole requests, and so the tokens of instance metadata.
-        .with_target("aws_smithy_runtime::client::orchestrator", others.min(LevelFilter::DEBUG))
+        .with_target(has_secrets, others.min(LevelFilter::DEBUG))
         .with_target(env!("CARGO_CRATE_NAME"), level);
     let layer = tracing_subscriber::fmt::layer().event_format(Lines(config.format)).with_writer(io::stderr);
     // Fails only if a subscriber is set already, as in tests.

@@ -94,7 +94,7 @@ async fn connect_panicking(
 /// Runs in place of the program, to its end.
 fn run_in_place_of_the_program(flags: Vec<OsString>) {
     let Ok(Parsed::Run(config)) = cli::parse(flags, |name| env::var_os(name)) else { panic!("flags to run with") };
-    ecs_discovery::telemetry::init(config.log);
+    ecs_discovery::init_logs(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let result = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).unwrap();
