@@ -2,6 +2,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | [`entry`] | whole or in the short form |
 //! | [`world`], [`targets`] | the fleet at the start, and its targets |
 //! | [`load`] | tasks that are replaced, each with a life of its own |
 //! | [`configuration`] | the flags to compare |
@@ -14,6 +15,8 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod configuration;
+#[path = "../entry.rs"]
+mod entry;
 mod file;
 mod first_start;
 mod load;
@@ -44,16 +47,7 @@ const USAGE: &str =
 const LATENCY: Duration = Duration::from_millis(15);
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_benchmark = arguments.iter().any(|argument| argument == "--bench");
-    let result = if is_benchmark { benchmark(&arguments) } else { short_form() };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("latency: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    entry::start("latency", benchmark, short_form)
 }
 
 fn benchmark(arguments: &[String]) -> Outcome<()> {

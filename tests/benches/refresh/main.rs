@@ -2,6 +2,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | [`entry`] | whole or in the short form |
 //! | [`world`] | the world of a benchmark |
 //! | [`account`] | the flags for it, and a change of it |
 //! | [`targets`] | its expected targets |
@@ -13,6 +14,8 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod account;
+#[path = "../entry.rs"]
+mod entry;
 mod measure;
 #[path = "../program.rs"]
 mod program;
@@ -40,16 +43,7 @@ With --scopes, each scope has TASKS tasks, and 12 definitions per 100 tasks. A F
 -config.meta-labels.";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_benchmark = arguments.iter().any(|argument| argument == "--bench");
-    let result = if is_benchmark { benchmark(&arguments) } else { short_form() };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("refresh: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    entry::start("refresh", benchmark, short_form)
 }
 
 fn benchmark(arguments: &[String]) -> Outcome<()> {
