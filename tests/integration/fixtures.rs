@@ -29,7 +29,17 @@ pub(crate) fn fargate(tasks: usize) -> World {
     World::default().with_cluster(prod).with_task_definition(exporter("web", 1, "awsvpc"))
 }
 
-/// Returns the address of the nth task of [`fargate`].
+/// Adds the cluster `prod`, whose tasks on Fargate have a task definition each.
+pub(crate) fn with_definitions(mut world: World, definitions: usize) -> World {
+    let mut prod = Cluster::new("prod");
+    for n in 0..definitions {
+        world.add_task_definition(exporter(&format!("web-{n}"), 1, "awsvpc"));
+        prod.add_task(on_fargate(&format!("task-{n}"), &format!("web-{n}:1"), &address(n)));
+    }
+    world.with_cluster(prod)
+}
+
+/// Returns the address of the nth task of [`fargate`] and of [`with_definitions`].
 pub(crate) fn address(n: usize) -> String {
     format!("10.0.{}.{}", n / 250, n % 250 + 1)
 }

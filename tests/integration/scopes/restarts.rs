@@ -1,9 +1,9 @@
 //! Restarts: last known targets and the cache file, scope by scope.
 
-use simaws::{Calls, Cluster, Fault, FaultKind, World};
+use simaws::{Calls, Fault, FaultKind, World};
 
 use super::{ONE, PROD, REGIONS, ROLES, TWO, everywhere};
-use crate::fixtures::{exporter, on_fargate};
+use crate::fixtures::{on_fargate, with_definitions};
 use crate::harness::{Scene, Signal, run_concurrently};
 
 const THREE: &str = "333333333333";
@@ -67,20 +67,8 @@ fn scope_that_is_no_longer_configured_loses_its_targets() {
     scene.stop();
 }
 
-/// The number of tasks and task definitions in each scope of [`definitions`]. At a restart, one in ten of the restored
-/// definitions is compared with AWS.
-const DEFINITIONS: usize = 10;
-
-/// Returns a scope whose tasks have a definition each, of the same names in every scope.
-fn definitions(account: &str, region: &str) -> World {
-    let mut prod = Cluster::new("prod");
-    let mut world = World::new(account, region);
-    for n in 0..DEFINITIONS {
-        world.add_task_definition(exporter(&format!("web-{n}"), 1, "awsvpc"));
-        prod.add_task(on_fargate(&format!("task-{n}"), &format!("web-{n}:1"), &format!("10.0.0.{n}")));
-    }
-    world.with_cluster(prod)
-}
+/// The number of task definitions in each scope. At a restart, 40 of the restored definitions are compared with AWS.
+const DEFINITIONS: usize = 100;
 
 /// Runs one refresh with these flags. Returns how many definitions were described in each scope.
 fn described(scene: Scene, roles: &str, regions: &str) -> (Scene, [usize; 4]) {
@@ -95,20 +83,21 @@ fn described(scene: Scene, roles: &str, regions: &str) -> (Scene, [usize; 4]) {
 
 #[test]
 fn cache_file_serves_all_scopes_after_a_restart() {
-    let world = definitions(ONE, "us-east-1")
-        .with_other(definitions(ONE, "eu-west-1"))
-        .with_other(definitions(TWO, "us-east-1"))
-        .with_other(definitions(THREE, "us-east-1"));
+    let fleet = |account, region| with_definitions(World::new(account, region), DEFINITIONS);
+    let world = fleet(ONE, "us-east-1")
+        .with_other(fleet(ONE, "eu-west-1"))
+        .with_other(fleet(TWO, "us-east-1"))
+        .with_other(fleet(THREE, "us-east-1"));
     let scene = Scene::of(world).flag("-config.cluster=prod").flag("-config.scrape-times=1");
     let two_roles = format!("-config.role-arn=self,arn:aws:iam::{TWO}:role/reader");
     let (scene, cold) = described(scene, &two_roles, REGIONS);
     assert_eq!(cold, [DEFINITIONS, DEFINITIONS, DEFINITIONS, 0]);
-    // The own account is not known at the start: one in ten of what is compared there is of all accounts in the region.
-    let is_warm = |own: usize| own <= 3;
+    // The own account is not known at the start: what is compared there is of all accounts in the region.
+    let is_warm = |own: usize| own <= 40;
     let (scene, [own, warm @ ..]) = described(scene, &two_roles, REGIONS);
-    assert!(is_warm(own) && warm == [1, 1, 0], "{own} {warm:?}");
+    assert!(is_warm(own) && warm == [40, 40, 0], "{own} {warm:?}");
     let (scene, [own, warm @ ..]) = described(scene, ROLES, "-config.region=us-east-1");
-    assert!(is_warm(own) && warm == [0, 1, DEFINITIONS], "a region less, an account more: {own} {warm:?}");
+    assert!(is_warm(own) && warm == [0, 40, DEFINITIONS], "a region less, an account more: {own} {warm:?}");
     let (_, [own, warm @ ..]) = described(scene, ROLES, REGIONS);
-    assert!(is_warm(own) && warm == [DEFINITIONS, 1, 1], "what is not configured is not kept: {own} {warm:?}");
+    assert!(is_warm(own) && warm == [DEFINITIONS, 40, 40], "what is not configured is not kept: {own} {warm:?}");
 }
