@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ecs::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -10,7 +10,7 @@ use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::{BoxError, ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
 
-use super::errors::{CONNECTION_FAILED, DISPATCH_FAILURE, INVALID_RESPONSE, TIMEOUT, is_throttle};
+use super::errors::{CANCELLED, CONNECTION_FAILED, DISPATCH_FAILURE, INVALID_RESPONSE, TIMEOUT, is_throttle};
 use crate::inventory::{Attempt, Observer, Operation, Scope};
 
 /// AWS's headers for the id of a request: JSON and query services use different ones.
@@ -66,17 +66,39 @@ impl fmt::Debug for Reporter {
     }
 }
 
-/// An interceptor that reports each attempt of one call whose error type is `E`.
+/// An interceptor that reports each attempt of one call whose error type is `E`. An attempt in progress when the call is
+/// dropped is reported then: AWS has counted it.
 pub(super) struct EachAttempt<E> {
     report: Box<dyn Fn(&Finished<'_>) + Send + Sync>,
-    /// The number and the start of the current attempt.
-    current: Mutex<(u32, Instant)>,
+    current: Mutex<Current>,
     error: PhantomData<fn() -> E>,
+}
+
+/// The current attempt.
+struct Current {
+    number: u32,
+    start: Instant,
+    /// Whether it was sent and its end not reported yet.
+    in_progress: bool,
 }
 
 impl<E> EachAttempt<E> {
     pub(super) fn new(report: impl Fn(&Finished<'_>) + Send + Sync + 'static) -> Self {
-        Self { report: Box::new(report), current: Mutex::new((0, Instant::now())), error: PhantomData }
+        let none = Current { number: 0, start: Instant::now(), in_progress: false };
+        Self { report: Box::new(report), current: Mutex::new(none), error: PhantomData }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E> Drop for EachAttempt<E> {
+    fn drop(&mut self) {
+        let Current { number, start, in_progress } = *self.current();
+        if in_progress {
+            (self.report)(&Finished { number, code: CANCELLED, request_id: None, took: start.elapsed() });
+        }
     }
 }
 
@@ -97,9 +119,18 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> Interc
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Ok(mut current) = self.current.lock() {
-            *current = (current.0 + 1, Instant::now());
-        }
+        let mut current = self.current();
+        *current = Current { number: current.number + 1, start: Instant::now(), in_progress: false };
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.current().in_progress = true;
         Ok(())
     }
 
@@ -123,7 +154,10 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> Interc
         };
         let headers = context.response().map(|response| response.headers());
         let request_id = REQUEST_ID.iter().find_map(|name| headers?.get(*name));
-        let (number, took) = self.current.lock().map_or((0, Duration::ZERO), |now| (now.0, now.1.elapsed()));
+        let mut current = self.current();
+        current.in_progress = false;
+        let (number, took) = (current.number, current.start.elapsed());
+        drop(current);
         (self.report)(&Finished { number, code, request_id, took });
         Ok(())
     }

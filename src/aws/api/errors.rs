@@ -15,6 +15,7 @@ const LONGEST_MESSAGE: usize = 400;
 
 /// This program's codes for calls without a usable response.
 pub(in crate::aws) const TIMEOUT: &str = "Timeout";
+pub(super) const CANCELLED: &str = "Cancelled";
 pub(super) const CONNECTION_FAILED: &str = "ConnectionFailed";
 pub(super) const DISPATCH_FAILURE: &str = "DispatchFailure";
 pub(super) const INVALID_RESPONSE: &str = "InvalidResponse";

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use simaws::{Calls, Cluster, Fault, FaultKind};
 
 use super::{ONE, both_clusters, small};
-use crate::fixtures::{TWO_CLUSTERS, exporter, on_fargate, two_clusters};
+use crate::fixtures::{TWO_CLUSTERS, exporter, fargate, on_fargate, two_clusters};
 use crate::harness::{Metrics, Scene, Server, of_cluster, run_concurrently, wait_until};
 
 /// Every metric with its type in the Prometheus text format, where `# TYPE` lines keep the suffix `_total`.
@@ -197,6 +197,19 @@ fn every_attempt_of_a_retried_call_is_counted() {
     assert_eq!(metrics.value(&of_operation("aws_throttles_total", "ecs", "DescribeTasks")), Some(0.0));
     assert_eq!(metrics.value(&of_operation("aws_request_duration_seconds_count", "ecs", "ListTasks")), Some(3.0));
     assert_eq!(metrics.value(&failures(SCOPE, "list_tasks")), Some(0.0));
+    scene.stop();
+}
+
+/// The listing fails while tasks of its first page are described, which ends that call: AWS has counted it, too.
+#[test]
+fn call_that_is_no_longer_needed_is_counted() {
+    let scene = Scene::of(fargate(150)).flag("-config.cluster=prod");
+    scene.aws.add_fault(Fault::always("ecs:DescribeTasks", FaultKind::Hang));
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::Denied).skip(1));
+    let (mut scene, metrics) = once(scene);
+    assert_eq!(metrics.value(&requests("ListTasks", "AccessDeniedException")), Some(1.0));
+    assert_eq!(metrics.value(&requests("DescribeTasks", "Cancelled")), Some(1.0), "{}", metrics.0);
+    assert_eq!(scene.aws.calls().get("ecs:DescribeTasks"), 1);
     scene.stop();
 }
 

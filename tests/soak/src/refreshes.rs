@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-use simaws::{FaultKind, Span};
+use simaws::Span;
 
 use crate::setup::{CLUSTERS, SCOPES, Scope, Setup, life_of};
 
@@ -138,7 +138,7 @@ impl Refreshes {
             if span.operation == FIRST_CALL && !span.continues {
                 self.begins(scope, span.begun);
             }
-            if self.must_be_counted(scope, span) {
+            if self.must_be_counted(span) {
                 self.scopes[scope.0].open.push((span.begun, span.operation.clone()));
             }
         }
@@ -199,21 +199,10 @@ impl Refreshes {
         self.windows.iter().filter(move |window| window.from < end && window.until.is_none_or(|until| until > start))
     }
 
-    /// Returns whether the program counts the call for certain. It gives up a call that takes too long; when the listing
-    /// of a cluster fails, those for what was listed before; and in a first refresh those for hosts of what is known so
-    /// far, once everything is.
-    fn must_be_counted(&self, scope: Scope, span: &Span) -> bool {
-        const OF_HOSTS: [&str; 2] = ["ecs:DescribeContainerInstances", "ec2:DescribeInstances"];
-        let early = self.scopes[scope.0].previous.is_none() && OF_HOSTS.contains(&span.operation.as_str());
-        let slow = matches!(span.fault, Some(FaultKind::Hang | FaultKind::Delay { .. } | FaultKind::SlowBody { .. }));
-        let given_up = self.windows_in(span.begun, span.ended).any(|window| match window.disturbs.how {
-            How::Stop => true,
-            How::Calls => {
-                span.operation == "ecs:DescribeTasks" && window.disturbs.scope.is_none_or(|other| other == scope)
-            }
-            _ => false,
-        });
-        !slow && !early && !given_up
+    /// Returns whether the program has counted the call for certain when the next refresh begins: it may have been stopped
+    /// meanwhile, and count it when it goes on.
+    fn must_be_counted(&self, span: &Span) -> bool {
+        !self.windows_in(span.begun, span.ended).any(|window| window.disturbs.how == How::Stop)
     }
 
     /// Returns how many calls of each operation the program must have counted in this scope.
