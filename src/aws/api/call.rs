@@ -51,11 +51,10 @@ impl Caller {
     {
         let breaker = self.breakers.of(operation);
         let call = async {
-            let bucket = self.limits.bucket(operation);
-            bucket.acquire().await;
+            self.limits.acquire(operation).await;
             // While this call waited for its token, others may have failed.
             breaker.check(operation, cluster)?;
-            let interceptor = self.interceptor(operation, cluster, bucket);
+            let interceptor = self.interceptor(operation, cluster, self.limits.bucket(operation));
             send(interceptor).await.map_err(|error| errors::of_call(operation, cluster, error))
         };
         breaker.call(operation, cluster, call).await

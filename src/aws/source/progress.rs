@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::those::{OfTask, known_tasks, those};
 use crate::aws::state::hosts::Hosts;
@@ -17,11 +17,15 @@ use crate::inventory::{
     TaskDefinition, TaskDefinitionArn,
 };
 
+/// When the first report is made: it is in the file within a second of the program's start.
+const FIRST: Duration = Duration::from_millis(850);
+
 /// The time between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// When hosts are first resolved: before the first report, which then has the tasks on them too.
-const FIRST_HOSTS: Duration = Duration::from_millis(750);
+/// How long before each report hosts are resolved, so that it has the tasks on them too: two calls, and their turn in the
+/// rate limits.
+const HOSTS_BEFORE: Duration = Duration::from_millis(350);
 
 /// The addresses of container instances.
 type Resolved = HashMap<ContainerInstanceArn, Fetched<HostAddress, NoHost>>;
@@ -42,25 +46,30 @@ impl Progress {
         self.definitions.borrow_mut().insert(arn.clone(), definition.clone());
     }
 
-    /// Reports every second, for ever, what is known: only tasks of which everything is. Hosts are resolved meanwhile, so
-    /// that a slow call for them delays only tasks that need one.
+    /// Reports what is known after [`FIRST`], and then every second for ever: only tasks of which everything is. Hosts are
+    /// resolved meanwhile, so that a slow call for them delays only tasks that need one.
     pub(super) async fn report(&self, hosts: &mut Hosts, needs_instance: &OfTask, report: &mut dyn FnMut(Snapshot)) {
         let resolved = RefCell::<Resolved>::default();
+        let first = Instant::now() + FIRST;
+        let every_second = |first| {
+            let mut ticks = interval_at(first, INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
         let resolving = async {
-            sleep(FIRST_HOSTS).await;
+            let mut ticks = every_second(first - HOSTS_BEFORE);
             loop {
+                ticks.tick().await;
                 let snapshot = self.snapshot();
                 let tasks: Vec<_> = known_tasks(&snapshot.clusters).collect();
                 let on_instances = those(&tasks, &snapshot.definitions, needs_instance);
                 // Failures are those of the snapshot itself, which resolves hosts again.
                 let known = hosts.resolve(&on_instances, &mut Failures::default()).await;
                 *resolved.borrow_mut() = known;
-                sleep(INTERVAL).await;
             }
         };
         let reporting = async {
-            let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ticks = every_second(first);
             loop {
                 ticks.tick().await;
                 let snapshot = self.snapshot();
