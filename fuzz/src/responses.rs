@@ -91,16 +91,18 @@ impl Fault {
         let names = |list_name: &str, arn_name: &str, arn: &str| {
             list(list_name).unwrap_or_default().iter().any(|item| item[arn_name] == arn)
         };
+        let is_gone = |arn: &str| {
+            let missing = |item: &Value| item["arn"] == arn && item["reason"] == "MISSING";
+            list("failures").is_some_and(|failures| failures.iter().any(missing))
+        };
         let is_last_page = json["nextToken"].as_str().is_none_or(str::is_empty);
         match self.operation {
             "ListClusters" => is_last_page && list("clusterArns").is_some() && !lists("clusterArns", CLUSTER),
             "ListTasks" => is_last_page && list("taskArns").is_some() && !lists("taskArns", task),
-            "DescribeTasks" => names("tasks", "taskArn", task) || names("failures", "arn", task),
+            "DescribeTasks" => names("tasks", "taskArn", task) || is_gone(task),
             "DescribeTaskDefinition" => json["taskDefinition"]["containerDefinitions"].is_array(),
             "DescribeContainerInstances" => {
-                on_instance
-                    && (names("containerInstances", "containerInstanceArn", INSTANCE)
-                        || names("failures", "arn", INSTANCE))
+                on_instance && (names("containerInstances", "containerInstanceArn", INSTANCE) || is_gone(INSTANCE))
             }
             _ => false,
         }
