@@ -76,7 +76,7 @@ async fn from_task_metadata() -> Option<String> {
 
 /// The fourth field of `arn:aws:ecs:REGION:ACCOUNT:task/…`.
 fn region_of(arn: &str) -> Option<String> {
-    arn.split(':').nth(3).filter(|region| !region.is_empty()).map(str::to_owned)
+    arn.split(':').nth(3).filter(|region| is_region(region)).map(str::to_owned)
 }
 
 #[derive(Deserialize)]
