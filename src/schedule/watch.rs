@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::budget::Budget;
+use super::budget::{Budget, GAP};
 use super::interval::Events;
 use super::{BATCH, Batch};
 use crate::inventory::{ClusterRef, TaskArn};
@@ -102,10 +102,14 @@ impl Watch {
         self.budget.reward(before.keys().filter(|arn| is_up(arn)).count());
     }
 
-    /// Records that a refresh has just described every task: no look is needed before the usual time from now.
+    /// Records that a refresh has just described every task: no look is needed before the usual time from now. Of several
+    /// clusters the first is looked at earlier, because the last one has to wait for its turn.
     pub fn refreshed(&mut self, now: Instant) {
+        let first = self.tasks.values().next().map(|task| &task.cluster);
+        let several = self.tasks.values().any(|task| Some(&task.cluster) != first);
+        let earlier = if several { GAP } else { Duration::ZERO };
         for task in self.tasks.values_mut() {
-            task.due = task.due.map(|due| due.max(now + task.delay));
+            task.due = task.due.map(|due| due.max(now + task.delay.saturating_sub(earlier)));
         }
     }
 
