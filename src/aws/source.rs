@@ -123,6 +123,7 @@ impl Aws {
     ) -> Self {
         let Connected { scope, clusters, clients, login } = connected;
         let scope = Arc::new(scope);
+        let observer = login.observed_by(observer);
         let caller = Caller::new(Reporter::new(scope.clone(), observer.clone()));
         let ecs = Ecs::new(clients.ecs, caller.clone(), config);
         let ec2 = Ec2::new(clients.ec2, caller.clone(), config.meta_labels);

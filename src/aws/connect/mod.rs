@@ -4,7 +4,7 @@
 //! * [`http`] and [`proxy`]: the HTTP client.
 //! * [`imds`], [`region`]: where the program runs.
 //! * [`account`]: whose the process's own credentials are.
-//! * [`sources`] (with [`process`]), [`role`]: credentials, which [`login`] gets in the background.
+//! * [`sources`] (with [`process`]), [`role`]: credentials, which [`login`] gets in the background, and [`expiry`] drops.
 //! * [`retry`]: attempts and time limits of calls.
 //! * [`offline`]: connects to a test.
 //! * [`error`]: why the program cannot start.
@@ -12,6 +12,7 @@
 mod account;
 mod environment;
 mod error;
+mod expiry;
 mod http;
 mod imds;
 mod login;
@@ -28,11 +29,13 @@ mod sources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::HttpClient;
 
 pub use self::error::StartError;
+use self::expiry::Expiry;
 use self::http::Client;
 use self::login::Background;
 pub use self::offline::Offline;
@@ -62,7 +65,7 @@ pub(in crate::aws) struct Connected {
 #[derive(Clone)]
 pub(in crate::aws) struct Login {
     background: Background,
-    /// The same for the SDK, which caches credentials for clones of one provider together.
+    /// The same for the SDK.
     provider: SharedCredentialsProvider,
 }
 
@@ -80,6 +83,11 @@ impl Login {
     /// Waits until the first attempt to get the credentials has ended. A refresh reports if it failed.
     pub(in crate::aws) async fn wait(&self) {
         self.background.wait_for_first().await;
+    }
+
+    /// Returns an observer of the calls that are made with the credentials, which passes everything on.
+    pub(in crate::aws) fn observed_by(&self, observer: Arc<dyn Observer>) -> Arc<dyn Observer> {
+        Arc::new(Expiry { login: self.background.clone(), observer })
     }
 }
 
@@ -115,6 +123,7 @@ pub(in crate::aws) async fn connect(
         connected.push(Connected { scope, clusters, clients, login });
     }
     let of_queues = with_login(&shared, &own);
+    let observer = own.observed_by(observer.clone());
     let queues = config.events_queues.iter().map(|queue| connect_queue(queue, &of_queues, observer.clone()));
     Ok((connected, queues.collect()))
 }
@@ -150,6 +159,7 @@ async fn load(profiles: Files, client: impl HttpClient + 'static, region: Shared
         .profile_files(profiles)
         .region(Region::new(region.to_string()))
         .retry_config(retry::config()?)
+        .identity_cache(IdentityCache::no_cache())
         .no_credentials();
     if let Ok(name) = AppName::new("ecs-discovery") {
         loader = loader.app_name(name);

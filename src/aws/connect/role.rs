@@ -11,6 +11,7 @@ use aws_sdk_ecs::operation::RequestId;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use super::expiry::is_expired;
 use super::login::{Background, Fetching, Login, Patient};
 use crate::aws::api::errors::{self, LoginError};
 use crate::inventory::RoleArn;
@@ -38,12 +39,16 @@ impl AssumedRole {
 
     fn failed(&self, error: &CredentialsError) -> LoginError {
         let response = error.source().and_then(|source| source.downcast_ref::<SdkError<AssumeRoleError>>());
+        let code = response.and_then(ProvideErrorMetadata::code);
+        if code.is_some_and(is_expired) {
+            self.base.expired();
+        }
         let message = response.and_then(ProvideErrorMetadata::message);
         let base = errors::find_cause::<LoginError>(error).map(ToString::to_string);
         let otherwise = || base.unwrap_or_else(|| format!("STS: {}", errors::chain(error)));
         LoginError::AssumeRole {
             role: self.role.clone(),
-            code: response.and_then(ProvideErrorMetadata::code).map(String::from),
+            code: code.map(String::from),
             message: message.map_or_else(otherwise, String::from),
             request_id: response.and_then(RequestId::request_id).map(String::from),
         }

@@ -89,3 +89,20 @@ fn session_is_renewed_once_for_all_regions() {
     // Ten seconds before its end, a session counts as expired.
     assert!(shortest > Duration::from_secs(3), "{shortest:?}");
 }
+
+/// The wall clock of the program may be behind, so that it takes an expired session for a valid one.
+#[test]
+fn session_that_aws_calls_expired_is_renewed() {
+    let (mut scene, targets) = many_regions();
+    let targets: Vec<_> = targets.iter().map(String::as_str).collect();
+    scene.start_and_wait_for(&targets);
+    let reader = scene.reader(&targets);
+    scene.aws.add_fault(Fault::always("ecs:ListTasks", FaultKind::ExpiredToken).account(TWO));
+    wait_until("another session is started", || scene.aws.calls().get("sts:AssumeRole") == 2);
+    scene.aws.clear_faults();
+    scene.wait_for_refreshes(2 * REGIONS);
+    // One more may have been on its way when the fault ended.
+    assert!(scene.aws.calls().get("sts:AssumeRole") <= 3);
+    reader.stop();
+    scene.stop();
+}

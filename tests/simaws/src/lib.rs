@@ -12,7 +12,7 @@
 //! | `request`, `response` | HTTP requests and responses, without I/O |
 //! | `ecs`, `ec2`, `sqs`, `sts`, `metadata` | the operations |
 //! | `paging`, `quota` | tokens and token buckets |
-//! | `scope` | the account and the region of a call |
+//! | `scope`, `session` | the account and the region of a call; whether its session has expired |
 //! | `control` | the methods of [`SimAws`] over HTTP |
 //! | `state`, `connection`, `server` | the shared state; the sockets |
 #![allow(
@@ -39,6 +39,7 @@ mod response;
 mod scope;
 mod server;
 mod service;
+mod session;
 mod sqs;
 mod state;
 mod sts;

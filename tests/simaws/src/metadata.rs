@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::service::Call;
+use crate::session;
 use crate::time::expiration;
 
 /// The lifetime of the session tokens of instance metadata, in seconds.
@@ -63,7 +64,7 @@ fn credentials(call: &Call<'_>, role: &str) -> Value {
         "RoleArn": format!("arn:{}:iam::{}:role/{role}", call.world.partition(), call.world.account),
         "AccessKeyId": format!("ASIA-{role}"),
         "SecretAccessKey": "simulated-secret",
-        "Token": format!("simulated-session-{}", call.request_id),
+        "Token": session::token(call),
         "Expiration": expiration(call.options.credentials_lifetime),
     })
 }

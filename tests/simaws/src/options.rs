@@ -14,7 +14,7 @@ pub struct Options {
     pub latency: Duration,
     /// Whether calls beyond AWS's quotas are throttled. Setting the options refills the buckets.
     pub quotas: bool,
-    /// The lifetime of issued credentials.
+    /// The lifetime of issued credentials, after which calls with them fail.
     pub credentials_lifetime: Duration,
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) access_key: String,
     /// The region of the signature; empty if unsigned.
     pub(crate) region: String,
+    /// The token of the session; empty if there is none.
+    pub(crate) session_token: String,
     raw: String,
 }
 
@@ -59,6 +61,7 @@ impl Request {
             body: Value::Null,
             access_key: credential(header("authorization"), 0),
             region: credential(header("authorization"), 2),
+            session_token: header("x-amz-security-token").to_owned(),
             raw,
         };
         request.set_protocol(header("x-amz-target"));

@@ -14,7 +14,7 @@ use crate::response::Response;
 use crate::scope::Scope;
 use crate::service::Call;
 use crate::sqs::Queues;
-use crate::{Calls, Options, Span, World};
+use crate::{Calls, Options, Span, World, session};
 
 /// The state shared by the connections and the owner of the server.
 #[derive(Debug)]
@@ -108,6 +108,7 @@ impl State {
         let within_quota = !inner.options.quotas || inner.grants(request, &scope, begun);
         let fault = inner.faults.next_for(request, &scope);
         let fault = fault.or((!within_quota).then_some(FaultKind::Throttle));
+        let fault = fault.or(session::has_expired(request).then_some(FaultKind::ExpiredToken));
         let throttled = fault == Some(FaultKind::Throttle);
         if throttled {
             inner.calls.record_throttled();

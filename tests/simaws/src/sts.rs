@@ -3,6 +3,7 @@
 use crate::response::ApiError;
 use crate::scope::session_key;
 use crate::service::Call;
+use crate::session;
 use crate::time::expiration;
 use crate::world::last_segment;
 use crate::xml::Element;
@@ -36,7 +37,7 @@ fn assume_role(call: &Call<'_>, result: &'static str) -> Result<Element, ApiErro
     let credentials = Element::new("Credentials")
         .text("AccessKeyId", &access_key(call, name))
         .text("SecretAccessKey", "simulated-secret")
-        .text("SessionToken", &format!("simulated-session-{}", call.request_id))
+        .text("SessionToken", &session::token(call))
         .text("Expiration", &expiration(call.options.credentials_lifetime));
     Ok(Element::new(result).child(user).child(credentials))
 }

@@ -9,8 +9,12 @@ pub(crate) fn now() -> String {
 
 /// Returns the time after this lifetime.
 pub(crate) fn expiration(lifetime: Duration) -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    iso8601((since_epoch + lifetime).as_secs())
+    iso8601((since_epoch() + lifetime).as_secs())
+}
+
+/// Returns the time since 1970.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Formats seconds since 1970 by Howard Hinnant's algorithm `civil_from_days`.

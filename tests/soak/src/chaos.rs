@@ -18,6 +18,10 @@ pub(crate) const KILL: &str = "kill";
 pub(crate) const TERMINATE: &str = "terminate";
 pub(crate) const STOP: &str = "stop";
 pub(crate) const DISK: &str = "disk";
+pub(crate) const CLOCK: &str = "clock";
+
+/// What the wall clock may be set to, in seconds from the right time: credentials seem to be valid for long, or have expired.
+const CLOCKS: [i64; 4] = [-86_400, -86_400, 0, 86_400];
 
 /// The operations whose calls fail. The first three are for one cluster.
 const OPERATIONS: [&str; 10] = [
@@ -44,6 +48,8 @@ pub(crate) enum Blow {
     Stop(usize),
     /// The file cannot grow for as many steps.
     FullDisk(usize),
+    /// The wall clock is set, by as many seconds from the right time.
+    Clock(i64),
 }
 
 struct Active {
@@ -69,7 +75,7 @@ impl Chaos {
     /// Returns every name that `--without` takes.
     pub(crate) fn ingredients() -> Vec<String> {
         let kinds = kinds().into_iter().map(|kind| name(&kind));
-        kinds.chain([KILL, TERMINATE, STOP, DISK].map(str::to_owned)).collect()
+        kinds.chain([KILL, TERMINATE, STOP, DISK, CLOCK].map(str::to_owned)).collect()
     }
 
     /// Starts and ends faults. Returns what is to happen to the process.
@@ -158,6 +164,7 @@ impl Chaos {
             1 if may(TERMINATE) => Blow::Terminate,
             2..=4 if may(STOP) => Blow::Stop(self.random.between(5, 150)),
             5..=7 if may(DISK) => Blow::FullDisk(self.random.between(20, 200)),
+            8..=9 if may(CLOCK) => Blow::Clock(*self.random.pick(&CLOCKS)),
             _ => return None,
         };
         Some(blow)

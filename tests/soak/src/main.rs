@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`world`], [`task`] | the random world: tasks and clusters come and go |
 //! | [`chaos`] | faults of AWS, and what happens to the process |
-//! | [`setup`], [`program`] | the flags of a life of the program, and its process |
+//! | [`setup`], [`program`], [`clock`] | the flags of a life of the program, its process and its wall clock |
 //! | [`oracle`], [`refreshes`] | what must and may be in the file, from what was true and what the simulated AWS saw |
 //! | [`readers`], [`clients`], [`groups`] | readers of the file, polite and hostile clients, and what they read |
 //! | [`settle`], [`metrics`] | exact checks while nothing changes |
@@ -17,6 +17,7 @@
 
 mod chaos;
 mod clients;
+mod clock;
 mod groups;
 mod history;
 mod measure;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
+use crate::clock::Clock;
 use crate::history::Violation;
 use crate::setup::Setup;
 
@@ -96,6 +97,8 @@ pub(crate) struct Place {
     pub(crate) aws: String,
     pub(crate) file: PathBuf,
     pub(crate) queue: String,
+    /// The wall clock of all lives, if it can be set.
+    pub(crate) clock: Option<Clock>,
     /// Counts the publications of all lives.
     pub(crate) publications: Arc<AtomicU64>,
 }
@@ -130,6 +133,7 @@ impl Program {
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ]);
+        command.envs(place.clock.iter().flat_map(Clock::environment));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let log = Arc::new(Mutex::new(Log::default()));

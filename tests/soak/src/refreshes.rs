@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-use simaws::Span;
+use simaws::{FaultKind, Span};
 
 use crate::setup::{CLUSTERS, SCOPES, Scope, Setup, life_of};
 
@@ -135,12 +135,24 @@ impl Refreshes {
         spans.sort_by_key(|span| span.begun);
         for span in spans {
             let Some(scope) = Scope::named(&span.scope) else { continue };
+            if span.fault == Some(FaultKind::ExpiredToken) {
+                self.session_expired(scope, span);
+            }
             if span.operation == FIRST_CALL && !span.continues {
                 self.begins(scope, span.begun);
             }
             if self.must_be_counted(span) {
                 self.scopes[scope.0].open.push((span.begun, span.operation.clone()));
             }
+        }
+    }
+
+    /// Records that a session was used for too long, as after a jump of the clock. That may cost its scopes one refresh,
+    /// and no more: in calm all must be learned again.
+    fn session_expired(&mut self, scope: Scope, span: &Span) {
+        let id = self.begin(Disturbs { scope: Some(scope), cluster: None, how: How::Calls });
+        if let Some(window) = self.windows.iter_mut().find(|window| window.id == id) {
+            (window.from, window.until) = (span.begun, Some(span.ended));
         }
     }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use simaws::SimAws;
 
-use crate::chaos::{Blow, Chaos};
+use crate::chaos::{Blow, CLOCK, Chaos};
+use crate::clock::Clock;
 use crate::history::{About, Violation};
 use crate::measure::Measured;
 use crate::oracle::Oracle;
@@ -137,19 +138,25 @@ impl Soak {
     fn start(options: &Options, directory: &std::path::Path) -> Result<Self, String> {
         let aws = SimAws::start_blocking(Fleet::empty_world()).map_err(|error| error.to_string())?;
         // More than one page of tasks, and credentials that expire again and again.
-        let (page_size, lifetime) = (Some(40), Duration::from_secs(60));
+        let (page_size, lifetime) = (Some(40), Duration::from_secs(15));
         aws.set_options(simaws::Options { page_size, credentials_lifetime: lifetime, ..simaws::Options::default() });
         let (file, setup, mut fleet) = (directory.join("targets.yml"), Setup::first(), Fleet::new(options.seed));
         let mut oracle = Oracle::new(setup.clone());
         fleet.grow(&mut Told { aws: &aws, oracle: &mut oracle });
         let (url, queue) = (aws.url(), aws.queue(QUEUE));
         let shared = Arc::new(Shared::new(aws, file.clone(), oracle));
-        let place = Place { binaries: binaries()?, aws: url, file, queue, publications: shared.publications.clone() };
+        let clock = if options.without.contains(CLOCK) { None } else { Clock::new()? };
+        let publications = shared.publications.clone();
+        let place = Place { binaries: binaries()?, aws: url, file, queue, clock, publications };
+        let mut without = options.without.clone();
+        if place.clock.is_none() && without.insert(CLOCK.to_owned()) {
+            println!("soak: the wall clock does not jump, because libfaketime is missing");
+        }
         let program = Some(Program::start(setup, &place)?);
         Ok(Self {
             shared,
             fleet,
-            chaos: Chaos::new(options.seed, options.without.clone()),
+            chaos: Chaos::new(options.seed, without),
             random: Random::new(options.seed.rotate_left(32)),
             place,
             program,
@@ -257,6 +264,9 @@ impl Soak {
                 self.program()?.set_full_disk(true).map_err(Violation::general)?;
                 self.full = Some(Lasting { window, steps });
                 Ok(())
+            }
+            Blow::Clock(seconds) => {
+                self.place.clock.as_ref().map_or(Ok(()), |clock| clock.set(seconds)).map_err(Violation::general)
             }
             Blow::Stop(_) | Blow::FullDisk(_) => Ok(()),
         }
