@@ -67,7 +67,7 @@ impl fmt::Debug for Reporter {
 }
 
 /// An interceptor that reports each attempt of one call whose error type is `E`. An attempt in progress when the call is
-/// dropped is reported then: AWS has counted it.
+/// dropped is reported then: AWS has counted it, unless it still waited for a connection.
 pub(super) struct EachAttempt<E> {
     report: Box<dyn Fn(&Finished<'_>) + Send + Sync>,
     current: Mutex<Current>,
@@ -78,7 +78,7 @@ pub(super) struct EachAttempt<E> {
 struct Current {
     number: u32,
     start: Instant,
-    /// Whether it was sent and its end not reported yet.
+    /// Whether it was about to be sent, and its end not reported yet.
     in_progress: bool,
 }
 

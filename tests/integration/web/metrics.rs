@@ -200,7 +200,7 @@ fn every_attempt_of_a_retried_call_is_counted() {
     scene.stop();
 }
 
-/// The listing fails while tasks of its first page are described, which ends that call: AWS has counted it, too.
+/// The listing fails while tasks of its first page are described, which ends that call: AWS may have counted it.
 #[test]
 fn call_that_is_no_longer_needed_is_counted() {
     let scene = Scene::of(fargate(150)).flag("-config.cluster=prod");
@@ -209,7 +209,6 @@ fn call_that_is_no_longer_needed_is_counted() {
     let (mut scene, metrics) = once(scene);
     assert_eq!(metrics.value(&requests("ListTasks", "AccessDeniedException")), Some(1.0));
     assert_eq!(metrics.value(&requests("DescribeTasks", "Cancelled")), Some(1.0), "{}", metrics.0);
-    assert_eq!(scene.aws.calls().get("ecs:DescribeTasks"), 1);
     scene.stop();
 }
 

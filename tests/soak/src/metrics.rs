@@ -12,8 +12,10 @@ use crate::setup::{ACCOUNTS, Scope};
 /// The metrics of calls, with whose code label the number of series grows until each code has occurred.
 const CALLS: &str = "ecs_discovery_aws_requests_total";
 
-/// The code of an attempt that never left the program, because there were no credentials.
+/// The code of an attempt that never left the program, because there were no credentials, and that of one which may not
+/// have, because it was given up.
 const NEVER_SENT: &str = "DispatchFailure";
+const CANCELLED: &str = "Cancelled";
 
 /// The metrics with a series for each cluster.
 const OF_CLUSTERS: [&str; 2] = ["ecs_discovery_targets", "ecs_discovery_cluster_stale_seconds"];
@@ -99,13 +101,17 @@ impl Metrics {
             let (service, name) = operation.split_once(':').unwrap_or_default();
             let wanted =
                 [("account_id", account), ("region", scope.region()), ("service", service), ("operation", name)];
-            let is_wanted = |labels: &Labels| {
-                let same = wanted.iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value));
-                same && labels.get("code").is_none_or(|code| code != NEVER_SENT)
+            let is_wanted =
+                |labels: &Labels| wanted.iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value));
+            let counted = |without: &[&str]| -> u64 {
+                let has = |labels: &Labels| labels.get("code").is_none_or(|code| !without.contains(&code.as_str()));
+                let all = self.named(CALLS).filter(|(labels, _)| is_wanted(labels) && has(labels));
+                all.map(|(_, value)| value as u64).sum()
             };
-            let counted: f64 = self.named(CALLS).filter(|(labels, _)| is_wanted(labels)).map(|(_, value)| value).sum();
-            if !(*least..=most).contains(&(counted as u64)) {
-                let what = format!("{CALLS} counts {counted} calls of {operation}, but there were {least} to {most}");
+            let (sent, all) = (counted(&[NEVER_SENT, CANCELLED]), counted(&[NEVER_SENT]));
+            if all < *least || sent > most {
+                let what =
+                    format!("{CALLS} counts {sent} to {all} calls of {operation}, but there were {least} to {most}");
                 return Err(Violation::new(About::scope(*scope), what));
             }
         }
