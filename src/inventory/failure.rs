@@ -57,7 +57,7 @@ impl Failure {
 
     /// Returns whether AWS says that the cluster does not exist. That is definite, unlike any other failure.
     pub fn cluster_is_missing(&self) -> bool {
-        self.operation == Operation::ListTasks && self.code == "ClusterNotFoundException"
+        !self.transient && self.operation == Operation::ListTasks && self.code == "ClusterNotFoundException"
     }
 }
 

@@ -135,10 +135,7 @@ impl Ecs {
         const OPERATION: Operation = Operation::DescribeTaskDefinition;
         let request = self.client.describe_task_definition().task_definition(arn.as_str()).customize();
         let response = match self.caller.call(OPERATION, None, |attempts| request.interceptor(attempts).send()).await {
-            // The code alone stands for any mistake in a request; with this message it is permanent for the revision.
-            Err(failure) if failure.code == "ClientException" && failure.message.starts_with(UNKNOWN_DEFINITION) => {
-                return Ok(None);
-            }
+            Err(failure) if is_unknown_definition(&failure) => return Ok(None),
             response => response?,
         };
         let mut strings = self.strings();
@@ -235,6 +232,12 @@ impl Ecs {
         });
         Ok(described.collect())
     }
+}
+
+/// Returns whether ECS does not know a task definition. The code alone stands for any mistake in a request; with this message
+/// it is permanent for the revision, unless the service itself failed.
+fn is_unknown_definition(failure: &Failure) -> bool {
+    !failure.transient && failure.code == "ClientException" && failure.message.starts_with(UNKNOWN_DEFINITION)
 }
 
 fn no_list(operation: Operation, cluster: Option<&ClusterRef>) -> Failure {
