@@ -234,8 +234,8 @@ impl Ecs {
     }
 }
 
-/// Returns whether ECS does not know a task definition. The code alone stands for any mistake in a request; with this message
-/// it is permanent for the revision, unless the service itself failed.
+/// Returns whether ECS does not know a task definition. The code alone stands for any mistake in a request; with this
+/// message it is permanent for the revision, unless the service itself failed.
 fn is_unknown_definition(failure: &Failure) -> bool {
     !failure.transient && failure.code == "ClientException" && failure.message.starts_with(UNKNOWN_DEFINITION)
 }

@@ -233,7 +233,8 @@ mod tests {
         assert!((0.9..1.1).contains(&at[19]), "then the usual refill: {at:?}");
     }
 
-    /// Makes calls with an empty bucket, four of each operation at a time, and returns when the last of each operation may be made.
+    /// Makes calls with an empty bucket, four of each operation at a time, and returns when the last of each operation may
+    /// be made.
     async fn seconds_to_list_and_describe(to_list: usize, to_describe: usize) -> (f64, f64) {
         let limits = &RateLimits::default();
         seconds_until(&limits.tasks, 95).await;
