@@ -150,10 +150,9 @@ impl Refreshes {
     /// Records that a session was used for too long, as after a jump of the clock. That may cost its scopes one refresh,
     /// and no more: in calm all must be learned again.
     fn session_expired(&mut self, scope: Scope, span: &Span) {
-        let id = self.begin(Disturbs { scope: Some(scope), cluster: None, how: How::Calls });
-        if let Some(window) = self.windows.iter_mut().find(|window| window.id == id) {
-            (window.from, window.until) = (span.begun, Some(span.ended));
-        }
+        let disturbs = Disturbs { scope: Some(scope), cluster: None, how: How::Calls };
+        self.next_window += 1;
+        self.windows.push(Window { id: self.next_window, disturbs, from: span.begun, until: Some(span.ended) });
     }
 
     /// Ends the current refresh of a scope, and begins the next.

@@ -27,9 +27,10 @@ pub(super) async fn call_each<T, F: Future<Output = T>>(
 ) -> Vec<T> {
     let (mut waiting, mut started) = (HashMap::<TaskDefinitionArn, usize>::new(), HashMap::new());
     let (mut calls, mut results) = (FuturesUnordered::new(), Vec::new());
-    let (mut open, mut hesitating) = (true, true);
+    let mut open = true;
     let mut hesitation = pin!(sleep(HESITATION));
     while open || !waiting.is_empty() || !calls.is_empty() {
+        let hesitating = !hesitation.is_elapsed();
         let least = if open && hesitating { SEVERAL } else { 1 };
         while calls.len() < concurrency
             && let Some(arn) = most_wanted(&waiting, least)
@@ -50,7 +51,7 @@ pub(super) async fn call_each<T, F: Future<Output = T>>(
                 },
                 None => open = false,
             },
-            () = &mut hesitation, if hesitating => hesitating = false,
+            () = &mut hesitation, if hesitating => {}
             Some(result) = calls.next() => results.push(result),
         }
     }
